@@ -1,0 +1,251 @@
+"""The engine: nodes, their states, and how a change travels.
+
+1. A query is a pure function whose first argument is the graph and whose others are hashable. What it reads through the
+   graph (table rows, index buckets, other queries) is recorded, and nothing else may decide its value.
+2. Writing an input marks its direct readers DIRTY and all transitive readers CHECK. Nothing is computed by a write.
+3. `commit` brings only the observed nodes up to date. A CHECK node first settles what it read, in the order it read it:
+   where all of that stayed equal, it is clean without running. A result equal to the old one stops there.
+4. A query that raises becomes a `Failure` value: readers see the exception raised again, siblings are not touched, and the
+   node runs again once one of its inputs has changed.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import update_wrapper
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast
+
+from weft_core.errors import GraphError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class State(IntEnum):
+    """Whether a node's value may be used."""
+
+    CLEAN = 0
+    CHECK = 1
+    """Something further down may have changed."""
+    DIRTY = 2
+    """Something that was read directly has changed, or the node never ran."""
+    RUNNING = 3
+
+
+_UNSET: Final = object()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Failure:
+    """The value of a query that raised. Never equal to another one, so that readers always learn of it."""
+
+    error: Exception
+
+
+class Node:
+    """One input or one call of a query with its arguments."""
+
+    __slots__ = ("args", "changed_at", "deps", "function", "observed", "readers", "state", "value")
+
+    def __init__(self, function: Callable[..., Any] | None, args: tuple[Hashable, ...], value: Any = _UNSET) -> None:
+        self.function = function
+        self.args = args
+        self.value = value
+        self.deps: tuple[Node, ...] = ()
+        self.readers: dict[Node, None] = {}
+        self.state = State.DIRTY if function else State.CLEAN
+        self.observed = 0
+        self.changed_at = 0
+
+    def __repr__(self) -> str:
+        name = getattr(self.function, "__qualname__", "input")
+        return f"<{name}{self.args!r} {self.state.name}>"
+
+
+class Query(Generic[P, T]):
+    """A tracked function: calling it goes through the graph that is its first argument."""
+
+    def __init__(self, function: Callable[Concatenate["Graph", P], T]) -> None:
+        self.function = function
+        update_wrapper(self, function)
+
+    def __call__(self, db: "Graph", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if kwargs:
+            raise GraphError(f"{self.function.__qualname__}: arguments of a query are positional")
+        return cast(T, db.read(db.node(self.function, args)))
+
+    def __get__(self, instance: object, owner: type | None = None) -> "Query[P, T]":
+        return self
+
+
+def query(function: Callable[Concatenate["Graph", P], T]) -> Query[P, T]:
+    """Make a pure function of (graph, hashable arguments …) a tracked query."""
+    return Query(function)
+
+
+class Graph:
+    """All inputs and derived values of one control plane, and the order in which they are brought up to date.
+
+    Not thread-safe: it belongs to one event loop, and no method awaits.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: dict[tuple[Hashable, ...], Node] = {}
+        self._reading: list[dict[Node, None]] = []
+        self._pending: dict[Node, None] = {}
+        self.revision = 0
+        self.runs: dict[str, int] | None = None
+        """Counts of executions by query name while a test or a benchmark wants them; None costs nothing."""
+
+    def node(self, function: Callable[..., Any], args: tuple[Hashable, ...]) -> Node:
+        """The node of this call, made on first use."""
+        key = (function, *args)
+        node = self._nodes.get(key)
+        if node is None:
+            node = self._nodes[key] = Node(function, args)
+        return node
+
+    def input(self, key: tuple[Hashable, ...], value: Callable[[], Any]) -> Node:
+        """The input node under `key`; `value` gives what it holds when it is first read."""
+        node = self._nodes.get(key)
+        if node is None:
+            node = self._nodes[key] = Node(None, key, value())
+        return node
+
+    def find_input(self, key: tuple[Hashable, ...]) -> Node | None:
+        """The input under `key` if any query has read it: what nobody read needs no marking."""
+        return self._nodes.get(key)
+
+    def read(self, node: Node) -> Any:
+        """The node's value, brought up to date; recorded as a dependency of the query that runs now."""
+        if self._reading:
+            self._reading[-1][node] = None
+        if node.state is not State.CLEAN:
+            self._settle(node)
+        value = node.value
+        if isinstance(value, Failure):
+            raise value.error
+        return value
+
+    def observe(self, q: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> Node:
+        """Keep this call up to date at every commit; returns its node, settled. Observing nests: release as often."""
+        del kwargs
+        node = self.node(q.function, args)
+        node.observed += 1
+        if node.state is not State.CLEAN:
+            self._settle(node)
+        return node
+
+    def release(self, node: Node) -> None:
+        """Undo one `observe`. A node that nobody observes or reads is forgotten, and so is what only it read."""
+        node.observed -= 1
+        self._collect(node)
+
+    def write(self, node: Node, value: Any) -> None:
+        """Set an input. Equal values are a no-op. Direct readers become dirty, transitive ones are to be checked."""
+        if self._reading:
+            raise GraphError("a query must not write inputs")
+        if node.value == value:
+            return
+        node.value = value
+        fresh: list[Node] = []
+        for reader in node.readers:
+            if reader.state is State.CLEAN:
+                fresh.append(reader)
+            reader.state = State.DIRTY
+        while fresh:
+            reader = fresh.pop()
+            if reader.observed:
+                self._pending[reader] = None
+            for further in reader.readers:
+                if further.state is State.CLEAN:
+                    further.state = State.CHECK
+                    fresh.append(further)
+
+    def commit(self) -> list[Node]:
+        """Bring observed nodes up to date; those whose value changed, in no particular order."""
+        if not self._pending:
+            return []
+        self.revision += 1
+        pending, self._pending = self._pending, {}
+        changed: list[Node] = []
+        for node in pending:
+            if not node.observed:
+                continue
+            self._settle(node)
+            if node.changed_at == self.revision:
+                changed.append(node)
+        return changed
+
+    def __len__(self) -> int:
+        """How many nodes are held: inputs that were read, and calls."""
+        return len(self._nodes)
+
+    def _settle(self, node: Node) -> None:
+        if node.state is State.CHECK:
+            for dep in node.deps:
+                if dep.state is not State.CLEAN:
+                    self._settle(dep)
+                if node.state is State.DIRTY:
+                    break
+            else:
+                node.state = State.CLEAN
+                return
+        if node.state is State.DIRTY:
+            self._run(node)
+        elif node.state is State.RUNNING:
+            raise GraphError(f"cycle: {node!r} reads itself")
+
+    def _run(self, node: Node) -> None:
+        assert node.function is not None
+        if self.runs is not None:
+            name = node.function.__qualname__
+            self.runs[name] = self.runs.get(name, 0) + 1
+        node.state = State.RUNNING
+        self._reading.append({})
+        value: Any
+        try:
+            value = node.function(self, *node.args)
+        except GraphError:
+            node.state = State.DIRTY
+            raise
+        except Exception as error:  # noqa: BLE001 - a failure is a value: it must not take siblings down
+            value = Failure(error)
+        finally:
+            reads = self._reading.pop()
+        self._relink(node, tuple(reads))
+        node.state = State.CLEAN
+        if node.value is _UNSET or node.value != value:
+            node.value = value
+            node.changed_at = self.revision
+            for reader in node.readers:
+                if reader.state is not State.RUNNING:
+                    reader.state = State.DIRTY
+
+    def _relink(self, node: Node, deps: tuple[Node, ...]) -> None:
+        if deps == node.deps:
+            return
+        old, node.deps = node.deps, deps
+        kept = set(deps)
+        for dep in deps:
+            dep.readers[node] = None
+        for dep in old:
+            if dep not in kept:
+                dep.readers.pop(node, None)
+                self._collect(dep)
+
+    def _collect(self, node: Node) -> None:
+        """Forget nodes that nobody reads any more; inputs and calls are made anew when asked for again."""
+        doomed = [node]
+        while doomed:
+            gone = doomed.pop()
+            if gone.observed or gone.readers or gone.state is State.RUNNING:
+                continue
+            key = gone.args if gone.function is None else (gone.function, *gone.args)
+            if self._nodes.get(key) is not gone:
+                continue
+            del self._nodes[key]
+            self._pending.pop(gone, None)
+            for dep in gone.deps:
+                dep.readers.pop(gone, None)
+                doomed.append(dep)

@@ -1,0 +1,1 @@
+"""Delta xDS: intermediate form to protobuf to bytes to streams."""
