@@ -1,12 +1,12 @@
 """Exceptions: faults of programmers and of the environment. Users' mistakes are `problems.Problem` values instead.
 
-    WeftError
-    ├── GraphError             a query broke the graph's rules (a cycle, a write inside a query)
-    ├── EnvironmentFault       what the machine lacks or refuses; the message says what to do
-    │   ├── EnvoyMissing
-    │   ├── PortInUse
-    │   └── CertificateFault
-    └── ProtocolFault          a peer broke the xDS protocol; the stream is closed with its reason
+WeftError
+├── GraphError             a query broke the graph's rules (a cycle, a write inside a query)
+├── EnvironmentFault       what the machine lacks or refuses; the message says what to do
+│   ├── EnvoyMissing
+│   ├── PortInUse
+│   └── CertificateFault
+└── ProtocolFault          a peer broke the xDS protocol; the stream is closed with its reason
 """
 
 

@@ -1,8 +1,8 @@
 """Problems: what is wrong with something a user wrote, where exactly, and how to mend it.
 
-A user's mistake is a value, never an exception: one object's mistake must not stop another's work, and all mistakes of an
-object are told at once. The same problems reach `weft analyze`, the admission answer, status conditions, logs and metrics.
-Codes equal Istio's (`IST0101` …) where the finding is the same; Weft's own begin with `WEFT`.
+A user's mistake is a value, never an exception: one object's mistake must not stop another's work, and all mistakes of
+an object are told at once. The same problems reach `weft analyze`, the admission answer, status conditions, logs and
+metrics. Codes equal Istio's (`IST0101` …) where the finding is the same; Weft's own begin with `WEFT`.
 """
 
 from collections.abc import Iterable
@@ -88,8 +88,8 @@ class ObjectRef:
 class Problem:
     """One finding about one object.
 
-    `path` is the field path as kubectl writes it (`spec.http[0].route[1].weight`), empty for the whole object. `fix` says
-    what to write instead, in the imperative, empty only where there is nothing to be done.
+    `path` is the field path as kubectl writes it (`spec.http[0].route[1].weight`), empty for the whole object. `fix`
+    says what to write instead, in the imperative, empty only where there is nothing to be done.
     """
 
     code: str

@@ -3,10 +3,10 @@
 1. A query is a pure function whose first argument is the graph and whose others are hashable. What it reads through the
    graph (table rows, index buckets, other queries) is recorded, and nothing else may decide its value.
 2. Writing an input marks its direct readers DIRTY and all transitive readers CHECK. Nothing is computed by a write.
-3. `commit` brings only the observed nodes up to date. A CHECK node first settles what it read, in the order it read it:
-   where all of that stayed equal, it is clean without running. A result equal to the old one stops there.
-4. A query that raises becomes a `Failure` value: readers see the exception raised again, siblings are not touched, and the
-   node runs again once one of its inputs has changed.
+3. `commit` brings only the observed nodes up to date. A CHECK node first settles what it read, in the order it read
+   it: where all of that stayed equal, it is clean without running. A result equal to the old one stops there.
+4. A query that raises becomes a `Failure` value: readers see the exception raised again, siblings are not touched, and
+   the node runs again once one of its inputs has changed.
 """
 
 from collections.abc import Callable, Hashable
@@ -65,20 +65,21 @@ class Node:
 class Query(Generic[P, T]):
     """A tracked function: calling it goes through the graph that is its first argument."""
 
-    def __init__(self, function: Callable[Concatenate["Graph", P], T]) -> None:
+    def __init__(self, function: Callable[Concatenate[Any, P], T]) -> None:
         self.function = function
         update_wrapper(self, function)
 
     def __call__(self, db: "Graph", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The value of this call, tracked. Raises what the function raised."""
         if kwargs:
             raise GraphError(f"{self.function.__qualname__}: arguments of a query are positional")
-        return cast(T, db.read(db.node(self.function, args)))
+        return cast("T", db.read(db.node(self.function, args)))
 
     def __get__(self, instance: object, owner: type | None = None) -> "Query[P, T]":
         return self
 
 
-def query(function: Callable[Concatenate["Graph", P], T]) -> Query[P, T]:
+def query(function: Callable[Concatenate[Any, P], T]) -> Query[P, T]:
     """Make a pure function of (graph, hashable arguments …) a tracked query."""
     return Query(function)
 
@@ -93,6 +94,7 @@ class Graph:
         self._nodes: dict[tuple[Hashable, ...], Node] = {}
         self._reading: list[dict[Node, None]] = []
         self._pending: dict[Node, None] = {}
+        self._unread: list[Node] = []
         self.revision = 0
         self.runs: dict[str, int] | None = None
         """Counts of executions by query name while a test or a benchmark wants them; None costs nothing."""
@@ -139,7 +141,8 @@ class Graph:
     def release(self, node: Node) -> None:
         """Undo one `observe`. A node that nobody observes or reads is forgotten, and so is what only it read."""
         node.observed -= 1
-        self._collect(node)
+        self._unread.append(node)
+        self._collect()
 
     def write(self, node: Node, value: Any) -> None:
         """Set an input. Equal values are a no-op. Direct readers become dirty, transitive ones are to be checked."""
@@ -175,6 +178,7 @@ class Graph:
             self._settle(node)
             if node.changed_at == self.revision:
                 changed.append(node)
+        self._collect()
         return changed
 
     def __len__(self) -> int:
@@ -182,34 +186,35 @@ class Graph:
         return len(self._nodes)
 
     def _settle(self, node: Node) -> None:
-        if node.state is State.CHECK:
-            for dep in node.deps:
-                if dep.state is not State.CLEAN:
-                    self._settle(dep)
-                if node.state is State.DIRTY:
-                    break
-            else:
-                node.state = State.CLEAN
-                return
-        if node.state is State.DIRTY:
-            self._run(node)
-        elif node.state is State.RUNNING:
+        if node.state is State.RUNNING:
             raise GraphError(f"cycle: {node!r} reads itself")
+        if node.state is State.CHECK and self._inputs_equal(node):
+            node.state = State.CLEAN
+        else:
+            self._run(node)
+
+    def _inputs_equal(self, node: Node) -> bool:
+        for dep in node.deps:
+            if dep.state is not State.CLEAN:
+                self._settle(dep)
+                if node.state is not State.CHECK:
+                    return False
+        return True
 
     def _run(self, node: Node) -> None:
-        assert node.function is not None
+        function = cast("Callable[..., Any]", node.function)
         if self.runs is not None:
-            name = node.function.__qualname__
+            name = function.__qualname__
             self.runs[name] = self.runs.get(name, 0) + 1
         node.state = State.RUNNING
         self._reading.append({})
         value: Any
         try:
-            value = node.function(self, *node.args)
+            value = function(self, *node.args)
         except GraphError:
             node.state = State.DIRTY
             raise
-        except Exception as error:  # noqa: BLE001 - a failure is a value: it must not take siblings down
+        except Exception as error:
             value = Failure(error)
         finally:
             reads = self._reading.pop()
@@ -232,14 +237,17 @@ class Graph:
         for dep in old:
             if dep not in kept:
                 dep.readers.pop(node, None)
-                self._collect(dep)
+                self._unread.append(dep)
 
-    def _collect(self, node: Node) -> None:
-        """Forget nodes that nobody reads any more; inputs and calls are made anew when asked for again."""
-        doomed = [node]
-        while doomed:
+    def _collect(self) -> None:
+        """Forget nodes that nobody reads any more; inputs and calls are made anew when asked for again.
+
+        Never while a query runs: what it has read so far is not linked to it yet, and would look unread.
+        """
+        doomed = self._unread
+        while doomed and not self._reading:
             gone = doomed.pop()
-            if gone.observed or gone.readers or gone.state is State.RUNNING:
+            if gone.observed or gone.readers:
                 continue
             key = gone.args if gone.function is None else (gone.function, *gone.args)
             if self._nodes.get(key) is not gone:

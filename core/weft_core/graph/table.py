@@ -14,8 +14,8 @@ Indexes = Callable[[R], Mapping[str, Iterable[Hashable]]]
 class Table(Generic[K, R]):
     """Rows by key with secondary indexes.
 
-    `indexes` maps a row to the values it is filed under, by index name. A reader of one bucket is disturbed only when a key
-    enters or leaves that bucket, not when a row in it changes.
+    `indexes` maps a row to the values it is filed under, by index name. A reader of one bucket is
+    disturbed only when a key enters or leaves that bucket, not when a row in it changes.
     """
 
     def __init__(self, graph: Graph, name: str, indexes: Indexes[R] = lambda _row: {}) -> None:
@@ -32,7 +32,7 @@ class Table(Generic[K, R]):
     def by(self, index: str, value: Hashable) -> tuple[K, ...]:
         """The keys filed under `value`, sorted, tracked."""
         return cast(
-            tuple[K, ...],
+            "tuple[K, ...]",
             self._graph.read(self._graph.input((self, "bucket", index, value), lambda: self._bucket(index, value))),
         )
 
@@ -44,7 +44,7 @@ class Table(Generic[K, R]):
     def keys(self) -> tuple[K, ...]:
         """All keys, sorted, tracked: for the few queries that must see everything."""
         return cast(
-            tuple[K, ...],
+            "tuple[K, ...]",
             self._graph.read(self._graph.input((self, "keys"), lambda: _sorted(self._rows))),
         )
 
@@ -58,9 +58,9 @@ class Table(Generic[K, R]):
         else:
             self._rows[key] = row
         self._reindex(key, old, row)
-        self._touch((self, "row", key), row)
+        self._touch((self, "row", key), lambda: row)
         if old is None or row is None:
-            self._touch((self, "keys"), None, lambda: _sorted(self._rows))
+            self._touch((self, "keys"), lambda: _sorted(self._rows))
 
     def peek(self, key: K) -> R | None:
         """The row under `key`, not tracked: for writers, never for queries."""
@@ -80,18 +80,21 @@ class Table(Generic[K, R]):
             self._buckets[place].pop(key, None)
             if not self._buckets[place]:
                 del self._buckets[place]
-            self._touch((self, "bucket", *place), None, lambda p=place: self._bucket(*p))
+            self._touch_bucket(place)
         for place in after - before:
             self._buckets.setdefault(place, {})[key] = None
-            self._touch((self, "bucket", *place), None, lambda p=place: self._bucket(*p))
+            self._touch_bucket(place)
 
     def _bucket(self, index: str, value: Hashable) -> tuple[K, ...]:
         return _sorted(self._buckets.get((index, value), ()))
 
-    def _touch(self, key: tuple[Hashable, ...], value: Any, make: Callable[[], Any] | None = None) -> None:
+    def _touch_bucket(self, place: tuple[str, Hashable]) -> None:
+        self._touch((self, "bucket", *place), lambda: self._bucket(*place))
+
+    def _touch(self, key: tuple[Hashable, ...], value: Callable[[], Any]) -> None:
         node = self._graph.find_input(key)
         if node is not None:
-            self._graph.write(node, make() if make else value)
+            self._graph.write(node, value())
 
 
 def _sorted(keys: Iterable[K]) -> tuple[K, ...]:
