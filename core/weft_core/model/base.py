@@ -1,0 +1,188 @@
+"""The base of all models of mesh resources, and the messages that several kinds share."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from weft_core.model.mistake import Mistake, Path
+from weft_core.model.scalars import Labels, NonEmpty, PercentNumber, PortNumber, Regex
+
+
+class Model(BaseModel):
+    """A message of the mesh API: immutable, hashable, compared deeply, unknown fields refused.
+
+    Types, ranges and formats are pydantic's affair. Rules that span fields are yielded by `check`, so that all mistakes of an
+    object are told at once and the milder ones can be warnings. Fields are snake_case here and camelCase in YAML.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        hide_input_in_errors=True,
+    )
+
+    def check(self) -> Iterator[Mistake]:
+        """Mistakes that only several fields together show. Paths are relative to this message."""
+        return iter(())
+
+    def mistakes(self, prefix: Path = ()) -> Iterator[Mistake]:
+        """All mistakes of this message and of those inside it, with paths below `prefix`."""
+        for mistake in self.check():
+            yield mistake.below(prefix)
+        fields = type(self).model_fields
+        for name in self.model_fields_set:
+            value = getattr(self, name)
+            if isinstance(value, (Model, tuple, Mapping)):
+                alias = fields[name].alias if name in fields else name
+                yield from _mistakes_in(value, (*prefix, alias or name))
+
+
+def _mistakes_in(value: object, prefix: Path) -> Iterator[Mistake]:
+    if isinstance(value, Model):
+        yield from value.mistakes(prefix)
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _mistakes_in(item, (*prefix, index))
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _mistakes_in(item, (*prefix, str(key)))
+
+
+class OpenModel(Model):
+    """A message that also takes fields which Weft knows of and does not act upon: each is named in a warning.
+
+    Fields that nobody knows remain errors. Used for MeshConfig, where one unsupported setting must not undo the others.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    UNSUPPORTED: ClassVar[frozenset[str]] = frozenset()
+    """camelCase names of the fields that Istio has here and Weft has not."""
+
+
+def one_of(model: Model, *names: str) -> list[str]:
+    """Which of the fields `names` are set, in YAML's spelling."""
+    fields = type(model).model_fields
+    return [fields[n].alias or n for n in names if getattr(model, n) is not None]
+
+
+def too_many(found: list[str], path: Path = ()) -> Iterator[Mistake]:
+    """A mistake where more than one of a set of exclusive fields is set."""
+    if len(found) > 1:
+        yield Mistake(
+            path=path,
+            message=f"{' and '.join(found)} exclude each other",
+            fix=f"keep one of {', '.join(found)}",
+        )
+
+
+class StringMatch(Model):
+    """How a text is compared: with one of exact, prefix and regex. None of them: the text has only to be there."""
+
+    exact: str | None = Field(None, description="The whole text.")
+    prefix: NonEmpty | None = Field(None, description="The text's beginning.")
+    regex: str | None = Field(None, description="A regular expression (RE2) for the whole text.")
+
+    def check(self) -> Iterator[Mistake]:
+        """At most one matcher, and a regular expression that Envoy takes (`*` is Istio's word for presence)."""
+        yield from too_many(one_of(self, "exact", "prefix", "regex"))
+        if self.regex is not None and self.regex != "*":
+            yield from regex_mistakes(self.regex, ("regex",))
+
+    @property
+    def is_present_match(self) -> bool:
+        """Does it ask for nothing but presence?"""
+        return self.exact is None and self.prefix is None and self.regex in {None, "*"}
+
+
+def regex_mistakes(pattern: str, path: Path) -> Iterator[Mistake]:
+    """A mistake where RE2 refuses `pattern`."""
+    from weft_core.model.regex import regex_error
+
+    if reason := regex_error(pattern):
+        yield Mistake(
+            path=path,
+            message=f"`{pattern}` is not a regular expression of RE2: {reason}",
+            fix="write it in RE2's syntax, which has no look-around and no back-references",
+        )
+
+
+class PortSelector(Model):
+    """A service's port, by number."""
+
+    number: PortNumber = Field(description="Port number of the service.")
+
+
+class Percent(Model):
+    """A share of requests."""
+
+    value: PercentNumber = Field(0.0, description="Per cent, 0 to 100, with fractions.")
+
+
+class WorkloadSelector(Model):
+    """Workloads of the networking kinds, by their labels."""
+
+    labels: Labels = Field(default_factory=dict, description="Labels that a pod must have, all of them.", validate_default=True)
+
+    def check(self) -> Iterator[Mistake]:
+        """Label selectors compare literally: wildcards are mistakes."""
+        yield from selector_mistakes(self.labels, "labels")
+
+
+class PolicySelector(Model):
+    """Workloads of the security kinds, by their labels."""
+
+    match_labels: Labels = Field(
+        default_factory=dict, description="Labels that a pod must have, all of them.", validate_default=True
+    )
+
+    def check(self) -> Iterator[Mistake]:
+        """Label selectors compare literally: wildcards are mistakes."""
+        yield from selector_mistakes(self.match_labels, "matchLabels")
+
+
+def selector_mistakes(labels: Mapping[str, str], field: str) -> Iterator[Mistake]:
+    """Mistakes of a label selector: an empty key, or a wildcard, which would be compared literally."""
+    for key, value in labels.items():
+        if not key:
+            yield Mistake(path=(field,), message="a label has an empty key", fix="name the label")
+        if "*" in key or "*" in value:
+            yield Mistake(
+                path=(field, key),
+                message="label selectors have no wildcards",
+                fix="write the label's exact value, or leave the selector out to select every workload",
+            )
+
+
+class PolicyTargetReference(Model):
+    """An object that a policy is attached to (Gateway, Service, ServiceEntry …)."""
+
+    group: str = Field("", description="API group of the target; empty for core.")
+    kind: NonEmpty = Field(description="Kind of the target.")
+    name: NonEmpty = Field(description="Name of the target.")
+    namespace: str = Field("", description="Must be the policy's own namespace, or empty.")
+
+
+def same_names(names: list[str], path: Path, field: str, what: str) -> Iterator[Mistake]:
+    """A mistake for each repeated name in the list at `path`."""
+    seen: dict[str, int] = {}
+    for index, name in enumerate(names):
+        if name in seen:
+            yield Mistake(
+                path=(*path, index, field),
+                message=f"{what} `{name}` is already defined at {path[-1]}[{seen[name]}]",
+                fix="rename or remove one of them",
+            )
+        else:
+            seen[name] = index
+
+
+def describe(value: Any) -> str:
+    """A value as a user wrote it, short enough for a message."""
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}…"

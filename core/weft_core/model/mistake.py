@@ -1,0 +1,54 @@
+"""Mistakes: findings of a model about itself, before it is known which object and file they belong to."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from weft_core.problems import Code, ObjectRef, Problem, Severity, Source
+
+Path = tuple[str | int, ...]
+"""Steps from the document's root: field names and map keys as text, list positions as numbers."""
+
+_PLAIN_STEP = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """What is wrong at `path` (relative to the model that reports it), and what to write instead."""
+
+    path: Path = ()
+    message: str
+    fix: str = ""
+    severity: Severity = Severity.ERROR
+    code: str = Code.SCHEMA_VALIDATION_ERROR
+
+    def below(self, prefix: Sequence[str | int]) -> Self:
+        """The same mistake, seen from further up."""
+        return replace(self, path=(*prefix, *self.path))
+
+    def problem(self, ref: ObjectRef, source: Source) -> Problem:
+        """The mistake as the finding about object `ref` that every surface shows."""
+        return Problem(
+            code=self.code,
+            severity=self.severity,
+            object=ref,
+            path=format_path(self.path),
+            message=self.message,
+            fix=self.fix,
+            source=source,
+        )
+
+
+def format_path(path: Sequence[str | int]) -> str:
+    """`("spec", "http", 0, "match")` as kubectl writes it: `spec.http[0].match`.
+
+    Map keys that hold dots or slashes stand in brackets, as in Kubernetes' own messages.
+    """
+    text = ""
+    for step in path:
+        if isinstance(step, int) or not _PLAIN_STEP.fullmatch(step):
+            text += f"[{step}]"
+        else:
+            text += f".{step}" if text else step
+    return text
