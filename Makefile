@@ -1,0 +1,73 @@
+# `make help` lists what there is. Everything runs in .venv, which is made on first use from the pinned requirements.lock.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+export PYTHONSAFEPATH := 1
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := core operator xds_server injector cli
+CHECKED := $(SOURCES) tests bench examples
+STAMP := $(VENV)/.installed
+STUBS := typings/.generated
+
+.PHONY: help
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(STUBS): xds_server/generate_stubs.py requirements.lock | $(STAMP)
+	$(BIN)/python xds_server/generate_stubs.py
+	touch $@
+
+.PHONY: setup
+setup: $(STAMP) $(STUBS) ## install everything into .venv and generate the protobuf type stubs
+
+.PHONY: check
+check: setup ## format, lint, types, layers, dependencies
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/deptry $(SOURCES)
+
+.PHONY: test
+test: check ## all checks, then all tests, the quick ones first
+	$(BIN)/pytest tests/unit tests/property tests/golden tests/simulation tests/envoy tests/standalone
+
+.PHONY: quick
+quick: setup ## the tests that start no process: seconds
+	$(BIN)/pytest -q -m "not envoy" tests/unit tests/property tests/golden tests/simulation
+
+.PHONY: coverage
+coverage: setup ## the tests once more, measured
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage report --skip-covered
+
+.PHONY: golden
+golden: setup ## write the golden files anew; read the diff before you commit it
+	$(BIN)/pytest -q tests/golden --update-golden
+
+.PHONY: format
+format: setup ## format and mend what can be mended
+	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+
+.PHONY: bench
+bench: setup ## figures of docs/performance.md: simulated sidecars on the xDS server
+	$(BIN)/python bench/xds.py
+
+.PHONY: lock
+lock: ## pin the dependencies anew (requirements.lock names versions and hashes, no index)
+	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	  --universal --python-version 3.11 --group dev pyproject.toml --output-file requirements.lock
+
+.PHONY: clean
+clean: ## remove what the other targets made
+	rm -rf $(VENV) typings dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
