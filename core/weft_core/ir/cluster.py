@@ -8,7 +8,14 @@ from weft_core import names
 from weft_core.ir.load_assignment import LoadAssignment
 from weft_core.ir.service import ServiceRef
 from weft_core.ir.tls import Transport
-from weft_core.ir.traffic_policy import CircuitBreakers, LoadBalancer, OutlierDetection, TcpKeepalive
+from weft_core.ir.traffic_policy import (
+    LEAST_REQUEST,
+    UNLIMITED_CIRCUIT,
+    CircuitBreakers,
+    LoadBalancer,
+    OutlierDetection,
+    TcpKeepalive,
+)
 from weft_core.problems import ObjectRef
 
 
@@ -20,7 +27,7 @@ class ClusterId:
     port: int
     subset: str = ""
     rules: tuple[tuple[str, str], ...] = ()
-    """Keys of the DestinationRules that apply, merged in this order: those of one tier, host and selector, oldest first."""
+    """Keys of the DestinationRules that apply (of one tier, host and selector), merged in this order: oldest first."""
     gateway: bool = False
     local: bool = False
 
@@ -93,8 +100,8 @@ class Cluster:
     load_assignment: LoadAssignment | None = None
     """Endpoints of STATIC and DNS clusters; those of EDS clusters are resources of their own."""
     connect_timeout: timedelta = timedelta(seconds=10)
-    load_balancer: LoadBalancer = LoadBalancer()
-    circuit_breakers: CircuitBreakers = CircuitBreakers()
+    load_balancer: LoadBalancer = LEAST_REQUEST
+    circuit_breakers: CircuitBreakers = UNLIMITED_CIRCUIT
     outlier_detection: OutlierDetection | None = None
     panic_threshold: float | None = None
     """Below this share of healthy endpoints (per cent) Envoy uses the unhealthy too; 0 is never, None is Envoy's 50."""
@@ -107,7 +114,7 @@ class Cluster:
     upstream_port_override: int | None = None
     """ORIGINAL_DST: this port in place of the one that was dialled."""
     upstream_bind: str = ""
-    """Source address of upstream connections: 127.0.0.6 tells a sidecar's own inbound traffic from the application's."""
+    """Source address of upstream connections: 127.0.0.6 tells a sidecar's inbound traffic from the application's own."""
     services: tuple[ServiceLabel, ...] = ()
     subset: str = ""
     external: bool = False

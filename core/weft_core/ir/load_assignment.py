@@ -6,6 +6,8 @@ from weft_core.ir.endpoint import Locality
 from weft_core.ir.service import Labels, ServiceRef
 from weft_core.problems import ObjectRef
 
+UNKNOWN = Locality()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalityPolicy:
@@ -27,7 +29,7 @@ class LocalityPolicy:
 class LoadAssignmentId:
     """All that decides the content of a load assignment, but the endpoints themselves.
 
-    `locality` and `labels` are the client's, and empty unless `policy` depends on them: so that proxies share what they can.
+    `client_locality` and `client_labels` are empty unless `policy` depends on them, so that proxies share what they can.
     """
 
     name: str
@@ -58,7 +60,7 @@ class Endpoint:
 class LocalityEndpoints:
     """The endpoints of one locality at one priority; 0 is used first."""
 
-    locality: Locality = Locality()
+    locality: Locality = UNKNOWN
     priority: int = 0
     weight: int | None = None
     """Share of the traffic, where localities are weighted."""

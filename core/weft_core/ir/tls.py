@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshSecret:
-    """The workload's own certificate or the mesh's roots, by SDS name (`default`, `ROOTCA`), from files beside the proxy."""
+    """The workload's certificate or the mesh's roots, by SDS name (`default`, `ROOTCA`), from files beside the proxy."""
 
     name: str
 
@@ -46,8 +46,8 @@ TrustedRoots = MeshSecret | PushedSecret | RootsFile | SystemRoots
 class UpstreamTls:
     """One side of a handshake: the client's.
 
-    Without `sni`, `auto_sni` sends the request's host. `subject_alt_names` are exact, any one of them suffices; without any, a
-    certificate of a trusted authority is enough, unless `auto_san_validation` compares it with the name that was asked for.
+    `subject_alt_names` are exact, and any one of them suffices. Without any, a certificate of a trusted authority is enough,
+    unless the cluster's HTTP settings compare it with the request's host.
     """
 
     certificate: ClientCertificate | None = None
@@ -55,8 +55,7 @@ class UpstreamTls:
     """None: the server is not verified at all, by the user's explicit wish (insecureSkipVerify)."""
     subject_alt_names: tuple[str, ...] = ()
     sni: str = ""
-    auto_sni: bool = False
-    auto_san_validation: bool = False
+    """Empty: none, or the request's host where the cluster's HTTP settings say so."""
     alpn: tuple[str, ...] = ()
 
 

@@ -1,7 +1,7 @@
 """Traffic policy: how a client balances over a service's endpoints, and the limits it keeps to.
 
-What a DestinationRule's trafficPolicy comes to for one port and subset, with Istio's defaults filled in where they differ from
-Envoy's. None means that Envoy's own default holds.
+What a DestinationRule's trafficPolicy comes to for one port and subset, with Istio's defaults where they differ from Envoy's.
+None means that Envoy's own default holds.
 """
 
 from dataclasses import dataclass
@@ -46,6 +46,10 @@ class LoadBalancer:
     """LEAST_REQUEST and ROUND_ROBIN only."""
 
 
+LEAST_REQUEST = LoadBalancer()
+"""What holds where nobody chose."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookieHash:
     """A cookie to hash. With a `ttl` the proxy makes one where the request has none; 0 is a session cookie."""
@@ -88,6 +92,9 @@ class CircuitBreakers:
     max_requests: int = UNLIMITED
     max_retries: int = UNLIMITED
     retry_budget: RetryBudget | None = None
+
+
+UNLIMITED_CIRCUIT = CircuitBreakers()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
