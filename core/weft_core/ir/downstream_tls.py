@@ -1,10 +1,11 @@
-"""TLS as a listener offers it: certificates, whom it trusts, which names it takes. Sidecars and gateways use the same form."""
+"""TLS as a listener offers it: certificates, whom it trusts, which names it takes. Sidecars and gateways alike."""
 
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TypeAlias
 
 from weft_core.ir.rbac import TextMatcher
+from weft_core.ir.tls import CertificateFiles, MeshSecret, PushedSecret, RootsFile
 
 
 class TlsVersion(IntEnum):
@@ -41,33 +42,8 @@ class AltName:
     matcher: TextMatcher
 
 
-@dataclass(frozen=True, slots=True)
-class SecretName:
-    """A secret that comes over SDS.
-
-    The mesh's own (`names.SECRET_FILES`) are read from the proxy's files, all others are asked for over ADS.
-    """
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateFiles:
-    """Certificate chain and key in files of the proxy's own file system."""
-
-    chain: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class TrustedCaFile:
-    """Roots in a file of the proxy's own file system."""
-
-    path: str
-
-
-Certificate: TypeAlias = SecretName | CertificateFiles
-Trust: TypeAlias = SecretName | TrustedCaFile
+Certificate: TypeAlias = MeshSecret | PushedSecret | CertificateFiles
+Trust: TypeAlias = MeshSecret | PushedSecret | RootsFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ class ServerHeader(Enum):
 
     OVERWRITE = "OVERWRITE"
     APPEND_IF_ABSENT = "APPEND_IF_ABSENT"
-    PASS_THROUGH = "PASS_THROUGH"
+    PASS_THROUGH = "PASS_THROUGH"  # noqa: S105 - not a password
 
 
 @dataclass(frozen=True, slots=True)

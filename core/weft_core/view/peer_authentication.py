@@ -1,8 +1,8 @@
 """PeerAuthentication: whether a workload's port takes mutual TLS, plain text, or both.
 
-Three levels, most specific first: a policy that selects the workload, the namespace's own, the root namespace's. Within a
-level the oldest is in force alone; UNSET asks the next level; where nobody says anything, PERMISSIVE. A policy with a
-selector in the root namespace is in force nowhere.
+Three levels, most specific first: a policy that selects the workload, the namespace's own, the root namespace's.
+Within a level the oldest is in force alone; UNSET asks the next level; where nobody says anything, PERMISSIVE. A policy
+with a selector in the root namespace is in force nowhere.
 """
 
 from enum import StrEnum
