@@ -114,7 +114,7 @@ class Cluster:
     upstream_port_override: int | None = None
     """ORIGINAL_DST: this port in place of the one that was dialled."""
     upstream_bind: str = ""
-    """Source address of upstream connections: 127.0.0.6 tells a sidecar's inbound traffic from the application's own."""
+    """Source address of upstream connections: 127.0.0.6 tells a sidecar's inbound traffic from its application's."""
     services: tuple[ServiceLabel, ...] = ()
     subset: str = ""
     external: bool = False

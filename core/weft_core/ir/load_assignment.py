@@ -1,4 +1,4 @@
-"""Load assignments: the endpoints of a cluster, as one client locality sees them."""
+"""Load assignments: the endpoints of a cluster, as the clients of one place see them."""
 
 from dataclasses import dataclass
 
@@ -10,26 +10,24 @@ UNKNOWN = Locality()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LocalityPolicy:
-    """Preference for endpoints by where they are: one of `distribute` and failover, never both.
+class Nearness:
+    """Which endpoints a client prefers by where they are: localities are either weighted, or used in order of priority."""
 
-    `distribute` has the shares of the first entry that fits the client: (locality pattern, per cent). It is None where
-    localities fail over in priorities instead: first by `failover_priority` labels, then, unless there are such and no
-    `failover`, by region, zone and sub-zone.
-    """
-
-    distribute: tuple[tuple[str, int], ...] | None = None
-    failover: tuple[tuple[str, str], ...] = ()
-    """(from region, to region)."""
-    failover_priority: tuple[str, ...] = ()
-    """Label keys, or `key=value` for a value that stands in for the client's own."""
+    shares: tuple[tuple[str, int], ...] | None = None
+    """(locality pattern, per cent): only these localities are used, by these weights. Empty: all, by their endpoints."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Labels as the client has them, most important first: the more of them agree in a row, the sooner used."""
+    client: Locality | None = None
+    """Where the client is: same sub-zone, zone, region, then elsewhere."""
+    next_region: str = ""
+    """The region that goes before all others once the client's own has failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadAssignmentId:
     """All that decides the content of a load assignment, but the endpoints themselves.
 
-    `client_locality` and `client_labels` are empty unless `policy` depends on them, so that proxies share what they can.
+    `nearness` is None unless the client's place matters, so that all clients share one assignment.
     """
 
     name: str
@@ -38,9 +36,7 @@ class LoadAssignmentId:
     port: int
     labels: Labels = ()
     """The subset's."""
-    policy: LocalityPolicy | None = None
-    client_locality: Locality | None = None
-    client_labels: Labels = ()
+    nearness: Nearness | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

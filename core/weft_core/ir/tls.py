@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshSecret:
-    """The workload's certificate or the mesh's roots, by SDS name (`default`, `ROOTCA`), from files beside the proxy."""
+    """The workload's certificate or the mesh's roots, by SDS name (`default`, `ROOTCA`), from files."""
 
     name: str
 
@@ -46,8 +46,8 @@ TrustedRoots = MeshSecret | PushedSecret | RootsFile | SystemRoots
 class UpstreamTls:
     """One side of a handshake: the client's.
 
-    `subject_alt_names` are exact, and any one of them suffices. Without any, a certificate of a trusted authority is enough,
-    unless the cluster's HTTP settings compare it with the request's host.
+    `subject_alt_names` are exact, and any one of them suffices. Without any, a certificate of a trusted authority is
+    enough, unless the cluster's HTTP settings compare it with the request's host.
     """
 
     certificate: ClientCertificate | None = None

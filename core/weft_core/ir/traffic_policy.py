@@ -1,7 +1,7 @@
 """Traffic policy: how a client balances over a service's endpoints, and the limits it keeps to.
 
-What a DestinationRule's trafficPolicy comes to for one port and subset, with Istio's defaults where they differ from Envoy's.
-None means that Envoy's own default holds.
+What a DestinationRule's trafficPolicy comes to for one port and subset, with Istio's defaults where those differ from
+Envoy's. None means that Envoy's own default holds.
 """
 
 from dataclasses import dataclass
