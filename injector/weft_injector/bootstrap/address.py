@@ -20,12 +20,15 @@ def duration(value: timedelta) -> str:
     return f"{seconds:.6f}".rstrip("0").rstrip(".") + "s"
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine is reached there.
-
-    Names are looked up by nobody; `localhost` alone is known to be one.
-    """
+def is_ip_address(host: str) -> bool:
+    """Whether `host` is an IPv4 or IPv6 address; if not, it is a DNS name."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost"
+        return False
+    return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine is reached there. No name is looked up; `localhost` alone is known to be one."""
+    return ipaddress.ip_address(host).is_loopback if is_ip_address(host) else host == "localhost"

@@ -5,12 +5,11 @@ vouches for the DNS name. Both come by file-based SDS, so a renewed certificate 
 next connection.
 """
 
-import ipaddress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from weft_injector.bootstrap.address import duration, is_loopback, socket_address
+from weft_injector.bootstrap.address import duration, is_ip_address, is_loopback, socket_address
 from weft_injector.sds import IDENTITY_SECRET, POD_SECRETS, ROOTS_SECRET, SecretFolder
 
 XDS_CLUSTER = "xds-grpc"
@@ -89,17 +88,28 @@ class ControlPlane:
         endpoint = {"endpoint": {"address": socket_address(self.host, self.port)}}
         cluster: dict[str, Any] = {
             "name": XDS_CLUSTER,
-            "type": "STATIC" if _is_ip_address(self.host) else "STRICT_DNS",
+            **(_STATIC if is_ip_address(self.host) else _FOLLOW_DNS),
             "connect_timeout": duration(_CONNECT_TIMEOUT),
             "load_assignment": {"cluster_name": XDS_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
             "typed_extension_protocol_options": {_HTTP_OPTIONS: _http2_options()},
         }
-        if cluster["type"] == "STRICT_DNS":
-            cluster |= {"respect_dns_ttl": True, "dns_lookup_family": "ALL"}
         if self.tls:
             cluster["transport_socket"] = self.tls.transport_socket()
         return cluster
 
+
+_STATIC: dict[str, Any] = {"type": "STATIC"}
+_FOLLOW_DNS: dict[str, Any] = {
+    "cluster_type": {
+        "name": "envoy.cluster.dns",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster",
+            "respect_dns_ttl": True,
+            "dns_lookup_family": "ALL",
+        },
+    }
+}
+"""Envoy 1.40 deprecates the cluster's own DNS fields in favour of this extension."""
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -111,11 +121,3 @@ def _http2_options() -> dict[str, Any]:
         "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
         "explicit_http_config": {"http2_protocol_options": {"connection_keepalive": keepalive}},
     }
-
-
-def _is_ip_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
