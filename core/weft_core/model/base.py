@@ -1,20 +1,25 @@
 """The base of all models of mesh resources, and the messages that several kinds share."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from difflib import get_close_matches
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from weft_core.model.frozen import EMPTY
 from weft_core.model.mistake import Mistake, Path
-from weft_core.model.scalars import Labels, NonEmpty, PercentNumber, PortNumber, Regex
+from weft_core.model.regex import regex_error
+from weft_core.model.scalars import Labels, NonEmpty, PercentNumber, PortNumber
+from weft_core.problems import Code, Severity
 
 
 class Model(BaseModel):
     """A message of the mesh API: immutable, hashable, compared deeply, unknown fields refused.
 
-    Types, ranges and formats are pydantic's affair. Rules that span fields are yielded by `check`, so that all mistakes of an
-    object are told at once and the milder ones can be warnings. Fields are snake_case here and camelCase in YAML.
+    Types, ranges and formats are pydantic's affair. Rules that span fields are yielded by `check`, so that all
+    mistakes of an object are told at once and the milder ones can be warnings. Fields are snake_case here and
+    camelCase in YAML.
     """
 
     model_config = ConfigDict(
@@ -34,12 +39,10 @@ class Model(BaseModel):
         """All mistakes of this message and of those inside it, with paths below `prefix`."""
         for mistake in self.check():
             yield mistake.below(prefix)
-        fields = type(self).model_fields
-        for name in self.model_fields_set:
-            value = getattr(self, name)
-            if isinstance(value, (Model, tuple, Mapping)):
-                alias = fields[name].alias if name in fields else name
-                yield from _mistakes_in(value, (*prefix, alias or name))
+        set_ = self.model_fields_set
+        for name, field in type(self).model_fields.items():
+            if name in set_ and isinstance(value := getattr(self, name), (Model, tuple, Mapping)):
+                yield from _mistakes_in(value, (*prefix, field.alias or name))
 
 
 def _mistakes_in(value: object, prefix: Path) -> Iterator[Mistake]:
@@ -63,6 +66,20 @@ class OpenModel(Model):
 
     UNSUPPORTED: ClassVar[frozenset[str]] = frozenset()
     """camelCase names of the fields that Istio has here and Weft has not."""
+
+    def check(self) -> Iterator[Mistake]:
+        """A warning for each unsupported field, an error for each unknown one."""
+        for name in self.model_extra or ():
+            if name in self.UNSUPPORTED:
+                yield Mistake(
+                    path=(name,),
+                    severity=Severity.WARNING,
+                    code=Code.UNSUPPORTED_FIELD,
+                    message=f"Weft does not support `{name}` yet; it has no effect",
+                    fix="remove it, or do not rely on it",
+                )
+            else:
+                yield unknown_field(type(self), name)
 
 
 def one_of(model: Model, *names: str) -> list[str]:
@@ -96,14 +113,12 @@ class StringMatch(Model):
 
     @property
     def is_present_match(self) -> bool:
-        """Does it ask for nothing but presence?"""
+        """Whether it asks for nothing but presence."""
         return self.exact is None and self.prefix is None and self.regex in {None, "*"}
 
 
 def regex_mistakes(pattern: str, path: Path) -> Iterator[Mistake]:
     """A mistake where RE2 refuses `pattern`."""
-    from weft_core.model.regex import regex_error
-
     if reason := regex_error(pattern):
         yield Mistake(
             path=path,
@@ -127,7 +142,7 @@ class Percent(Model):
 class WorkloadSelector(Model):
     """Workloads of the networking kinds, by their labels."""
 
-    labels: Labels = Field(default_factory=dict, description="Labels that a pod must have, all of them.", validate_default=True)
+    labels: Labels = Field(EMPTY, description="Labels that a pod must have, all of them.")
 
     def check(self) -> Iterator[Mistake]:
         """Label selectors compare literally: wildcards are mistakes."""
@@ -137,9 +152,7 @@ class WorkloadSelector(Model):
 class PolicySelector(Model):
     """Workloads of the security kinds, by their labels."""
 
-    match_labels: Labels = Field(
-        default_factory=dict, description="Labels that a pod must have, all of them.", validate_default=True
-    )
+    match_labels: Labels = Field(EMPTY, description="Labels that a pod must have, all of them.")
 
     def check(self) -> Iterator[Mistake]:
         """Label selectors compare literally: wildcards are mistakes."""
@@ -182,7 +195,22 @@ def same_names(names: list[str], path: Path, field: str, what: str) -> Iterator[
             seen[name] = index
 
 
-def describe(value: Any) -> str:
-    """A value as a user wrote it, short enough for a message."""
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}…"
+def field_names(model: type[Model]) -> list[str]:
+    """The names that a message knows, in YAML's spelling."""
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    return names + sorted(model.UNSUPPORTED) if issubclass(model, OpenModel) else names
+
+
+def nearest(word: str, known: list[str]) -> str | None:
+    """The known word that `word` most likely is a slip of, in any case and with or without underscores."""
+    plain = {k.lower(): k for k in known}
+    found = get_close_matches(word.replace("_", "").replace("-", "").lower(), plain, n=1, cutoff=0.75)
+    return plain[found[0]] if found else None
+
+
+def unknown_field(model: type[Model], name: str) -> Mistake:
+    """The mistake for a field that `model` does not know, with the name that was probably meant."""
+    names = field_names(model)
+    guess = nearest(name, names)
+    fix = f"write `{guess}`" if guess else f"remove it; known here are {', '.join(names)}"
+    return Mistake(path=(name,), message=f"unknown field `{name}`", fix=fix)

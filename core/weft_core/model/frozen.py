@@ -29,8 +29,8 @@ class FrozenDict(dict[K, V]):
         raise TypeError("FrozenDict is immutable")
 
     __setitem__ = __delitem__ = _refuse
-    __ior__ = _refuse  # type: ignore[assignment]
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
 
 EMPTY: FrozenDict[str, str] = FrozenDict()

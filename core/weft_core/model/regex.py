@@ -1,14 +1,17 @@
-"""Is a text a regular expression that Envoy takes?
+r"""Whether a text is a regular expression that Envoy takes.
 
-Envoy compiles with RE2, which promises linear time and therefore has neither look-around nor back-references. Python's `re`
-accepts those and refuses some of RE2's own syntax (`\\pL`, `\\z`, `[[:alpha:]]`), so the syntax is checked here by hand.
+Envoy compiles with RE2, which promises linear time and therefore has neither look-around nor back-references.
+Python's `re` accepts those and refuses some of RE2's own syntax (`\pL`, `\z`, `[[:alpha:]]`), so the syntax is
+checked here by hand.
 https://github.com/google/re2/wiki/Syntax
 """
 
 import re
 
 _REPEAT = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
-_GROUP = re.compile(r"\?(?:P?<(?P<name>[A-Za-z_]\w*)>|(?P<flags>[imsU]*(?:-[imsU]+)?):|(?P<only>[imsU]*(?:-[imsU]+)?)\))")
+_GROUP = re.compile(
+    r"\?(?:P?<(?P<name>[A-Za-z_]\w*)>|(?P<flags>[imsU]*(?:-[imsU]+)?):|(?P<only>[imsU]*(?:-[imsU]+)?)\))"
+)
 _CLASS_NAME = re.compile(
     r"\[:\^?(?:alnum|alpha|ascii|blank|cntrl|digit|graph|lower|print|punct|space|upper|word|xdigit):\]"
 )

@@ -1,7 +1,7 @@
 """Types of single values: durations, host names, ports, percentages, regular expressions.
 
-A validator here raises `PydanticCustomError` with the words for the user and, in its context, the fix; `decode` turns both into
-a `Problem`. Numbers and booleans are strict: the API server would refuse `weight: "80"`, so Weft does too.
+A validator here raises `PydanticCustomError` with the words for the user and, in its context, the fix; `decode` turns
+both into a `Problem`. Numbers and booleans are strict: the API server would refuse `weight: "80"`, so Weft does too.
 """
 
 import ipaddress
@@ -100,7 +100,7 @@ Labels = FrozenMap[str, str]
 
 
 def is_ip(text: str) -> bool:
-    """Is it an IPv4 or IPv6 address?"""
+    """Whether it is an IPv4 or IPv6 address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -109,7 +109,7 @@ def is_ip(text: str) -> bool:
 
 
 def is_cidr(text: str) -> bool:
-    """Is it an address, or an address with a prefix length? Host bits may be set, as in Go's parser."""
+    """Whether it is an address, or one with a prefix length. Host bits may be set, as in Go's parser."""
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -118,7 +118,7 @@ def is_cidr(text: str) -> bool:
 
 
 def is_host(text: str, *, wildcard: bool) -> bool:
-    """Is it a DNS name (short or full), or with `wildcard` also `*` and `*.example.com`?"""
+    """Whether it is a DNS name (short or full), or with `wildcard` also `*` and `*.example.com`."""
     form = _WILDCARD if wildcard else _FQDN
     return len(text) <= 255 and all(len(p) <= 63 for p in text.split(".")) and bool(form.fullmatch(text))
 
@@ -156,7 +156,8 @@ def _cidr(value: str) -> str:
     return value
 
 
-def _header_name(value: str) -> str:
+def check_header_name(value: str) -> str:
+    """The value, if it is a token as RFC 9110 wants header names to be."""
     if not _HEADER_NAME.fullmatch(value):
         refuse(f"`{value}` is not a header name", "write letters, digits and hyphens only: x-user-group")
     return value
@@ -176,6 +177,6 @@ HostOrAddress = Annotated[str, AfterValidator(_host_or_ip)]
 Address = Annotated[str, AfterValidator(_address)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 """An address, alone or with a prefix length."""
-HeaderName = Annotated[str, AfterValidator(_header_name)]
+HeaderName = Annotated[str, AfterValidator(check_header_name)]
 Regex = Annotated[str, AfterValidator(_regex)]
 """A regular expression in RE2's syntax."""

@@ -1,0 +1,248 @@
+"""An HTTP rule of a VirtualService: what is done with the requests that it matches."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from pydantic import Field
+
+from weft_core.model.base import Model, Percent, StringMatch, one_of, regex_mistakes, too_many
+from weft_core.model.destination import Destination, Headers, HTTPRouteDestination, weight_mistakes
+from weft_core.model.fault import HTTPFaultInjection
+from weft_core.model.http_match import HTTPMatchRequest
+from weft_core.model.mistake import Mistake
+from weft_core.model.scalars import Bool, Duration, DurationOrZero, Int, NonEmpty, PortNumber, UInt
+from weft_core.problems import Code, Severity
+
+RETRY_CONDITIONS = frozenset(
+    {
+        "5xx", "gateway-error", "reset", "reset-before-request", "connect-failure", "retriable-4xx", "refused-stream",
+        "retriable-status-codes", "retriable-headers", "envoy-ratelimited", "http3-post-connect-failure",
+        "cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable",
+    }
+)  # fmt: skip
+"""Words that `retryOn` may hold, beside status codes: Envoy's x-envoy-retry-on and x-envoy-retry-grpc-on."""
+
+REDIRECT_CODES = frozenset({301, 302, 303, 307, 308})
+METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"])
+
+
+class RedirectPortSelection(StrEnum):
+    """Where a redirect's port comes from when none is written."""
+
+    FROM_PROTOCOL_DEFAULT = "FROM_PROTOCOL_DEFAULT"
+    FROM_REQUEST_PORT = "FROM_REQUEST_PORT"
+
+
+class HTTPRedirect(Model):
+    """Answer with a redirection. What is not set keeps the request's own value."""
+
+    uri: str = Field("", description="The new path, in place of the whole old one.")
+    prefix_rewrite: str | None = Field(None, description="The new beginning, in place of the matched prefix.")
+    authority: str = Field("", description="The new host.")
+    port: PortNumber | None = Field(None, description="The new port.")
+    derive_port: RedirectPortSelection | None = Field(None, description="Where the port comes from otherwise.")
+    scheme: str = Field("", description="http or https.")
+    redirect_code: UInt = Field(301, description="301, 302, 303, 307 or 308.")
+
+    def check(self) -> Iterator[Mistake]:
+        """Something must change, with a status that redirects, and one source for the port."""
+        yield from too_many(one_of(self, "port", "derive_port"))
+        if self.uri and self.prefix_rewrite is not None:
+            yield from too_many(["uri", "prefixRewrite"])
+        if not (self.uri or self.authority or self.scheme or one_of(self, "port", "derive_port", "prefix_rewrite")):
+            yield Mistake(message="the redirect changes nothing", fix="set uri, authority, scheme or port")
+        if self.scheme and self.scheme not in {"http", "https"}:
+            yield Mistake(path=("scheme",), message=f"`{self.scheme}` is no scheme", fix="write http or https")
+        if self.redirect_code not in REDIRECT_CODES:
+            yield Mistake(
+                path=("redirectCode",),
+                message=f"{self.redirect_code} does not redirect",
+                fix="write 301, 302, 303, 307 or 308",
+            )
+
+
+class HTTPBody(Model):
+    """A fixed body, as text or as base64 bytes."""
+
+    string: str | None = Field(None, description="The body as text.")
+    bytes_: str | None = Field(None, alias="bytes", description="The body's bytes in base64.")
+
+    def check(self) -> Iterator[Mistake]:
+        """Text or bytes."""
+        yield from too_many(one_of(self, "string", "bytes_"))
+
+
+class HTTPDirectResponse(Model):
+    """Answer with a fixed status and body."""
+
+    status: UInt = Field(ge=200, le=599, description="HTTP status.")
+    body: HTTPBody | None = Field(None, description="Body, up to 1 MiB.")
+
+
+class Delegate(Model):
+    """A VirtualService without hosts that holds the rules in place of this one."""
+
+    name: NonEmpty = Field(description="Name of the VirtualService.")
+    namespace: str = Field("", description="Its namespace; empty for this object's own.")
+
+
+class RegexRewrite(Model):
+    """Replacement of a part of the path by a regular expression (RE2) with groups."""
+
+    match: NonEmpty = Field(description="What is replaced.")
+    rewrite: str = Field("", description=r"The replacement; \1 is the first group.")
+
+    def check(self) -> Iterator[Mistake]:
+        """Envoy must take the expression."""
+        yield from regex_mistakes(self.match, ("match",))
+
+
+class HTTPRewrite(Model):
+    """Changes of path and host before the request goes on."""
+
+    uri: str = Field("", description="Replaces the matched prefix, or the whole path after exact and regex.")
+    authority: str = Field("", description="Replaces the host.")
+    uri_regex_rewrite: RegexRewrite | None = Field(None, description="Replaces a part of the path; wins over uri.")
+
+    def check(self) -> Iterator[Mistake]:
+        """Something must change, in one way."""
+        if self.uri and self.uri_regex_rewrite:
+            yield from too_many(["uri", "uriRegexRewrite"])
+        if not (self.uri or self.authority or self.uri_regex_rewrite):
+            yield Mistake(message="the rewrite changes nothing", fix="set uri, uriRegexRewrite or authority")
+
+
+class HTTPRetry(Model):
+    """When and how often a failed request is tried again."""
+
+    attempts: Int = Field(0, ge=0, description="Tries after the first one. 0 switches retries off.")
+    per_try_timeout: DurationOrZero | None = Field(None, description="Limit for each try, the first included.")
+    retry_on: str = Field("", description="Conditions and status codes, separated by commas.")
+    retry_remote_localities: Bool | None = Field(None, description="May tries go to other localities?")
+    retry_ignore_previous_hosts: Bool | None = Field(None, description="Avoid hosts already tried (the default)?")
+    backoff: Duration | None = Field(None, description="Base of the growing pause between tries; 25ms by default.")
+
+    def check(self) -> Iterator[Mistake]:
+        """Only known conditions; no conditions for retries that are switched off."""
+        for word in filter(None, (w.strip() for w in self.retry_on.split(","))):
+            if word not in RETRY_CONDITIONS and not (word.isdigit() and 100 <= int(word) <= 599):
+                yield Mistake(
+                    path=("retryOn",),
+                    message=f"`{word}` is not a retry condition",
+                    fix="write status codes or words such as 5xx, gateway-error, reset, connect-failure, unavailable",
+                )
+        if not self.attempts and (self.retry_on or self.per_try_timeout or self.retry_remote_localities):
+            yield Mistake(
+                path=("attempts",),
+                message="retries are described and switched off, as attempts is 0",
+                fix="write attempts: 1 or more, or leave the other fields out",
+            )
+
+
+class UnmatchedPreflights(StrEnum):
+    """What happens to a preflight request from a foreign origin."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    FORWARD = "FORWARD"
+    IGNORE = "IGNORE"
+
+
+class CorsPolicy(Model):
+    """Cross-origin requests that browsers may make."""
+
+    allow_origin: tuple[str, ...] = Field((), description="Deprecated: exact origins. See allowOrigins.")
+    allow_origins: tuple[StringMatch, ...] = Field((), description="Origins.")
+    allow_methods: tuple[str, ...] = Field((), description="Methods.")
+    allow_headers: tuple[str, ...] = Field((), description="Request headers.")
+    expose_headers: tuple[str, ...] = Field((), description="Response headers that scripts may read.")
+    max_age: Duration | None = Field(None, description="How long a browser may remember a preflight's answer.")
+    allow_credentials: Bool | None = Field(None, description="May cookies be sent along?")
+    unmatched_preflights: UnmatchedPreflights = Field(
+        UnmatchedPreflights.UNSPECIFIED, description="Forward (the default) or answer foreign preflights."
+    )
+
+    def check(self) -> Iterator[Mistake]:
+        """Known methods, whole seconds, and a note where the deprecated field is used."""
+        for index, method in enumerate(self.allow_methods):
+            if method not in METHODS and method != "*":
+                fix = f"write {method.upper()}" if method.upper() in METHODS else "write GET, POST …"
+                yield Mistake(path=("allowMethods", index), message=f"`{method}` is no HTTP method", fix=fix)
+        if self.max_age is not None and self.max_age.microseconds:
+            yield Mistake(path=("maxAge",), message="maxAge counts whole seconds", fix="write 1s or more")
+        if self.allow_origin:
+            yield Mistake(
+                path=("allowOrigin",),
+                severity=Severity.WARNING,
+                code=Code.DEPRECATED,
+                message="allowOrigin is deprecated",
+                fix="write allowOrigins: [{exact: …}]",
+            )
+
+
+class HTTPMirrorPolicy(Model):
+    """A copy of requests, sent elsewhere; its answers are dropped."""
+
+    destination: Destination = Field(description="Where the copies go.")
+    percentage: Percent | None = Field(None, description="Share of requests; all by default.")
+
+
+class HTTPRoute(Model):
+    """One rule: the first whose match holds decides. Without `match` it holds for every request."""
+
+    name: str = Field("", description="For logs and statistics.")
+    match: tuple[HTTPMatchRequest, ...] = Field((), description="Alternatives, one of which must hold.")
+    route: tuple[HTTPRouteDestination, ...] = Field((), description="Destinations that share the requests.")
+    redirect: HTTPRedirect | None = Field(None, description="Answer with a redirection.")
+    direct_response: HTTPDirectResponse | None = Field(None, description="Answer with a fixed response.")
+    delegate: Delegate | None = Field(None, description="Take the rules from another VirtualService.")
+    rewrite: HTTPRewrite | None = Field(None, description="Change path and host.")
+    timeout: DurationOrZero | None = Field(None, description="Limit for the whole request; none by default.")
+    retries: HTTPRetry | None = Field(None, description="When a failed request is tried again.")
+    fault: HTTPFaultInjection | None = Field(None, description="Faults to inject.")
+    mirror: Destination | None = Field(None, description="Send copies here. See mirrors for several.")
+    mirror_percent: UInt | None = Field(None, description="Deprecated: see mirrorPercentage.")
+    mirror_percentage: Percent | None = Field(None, description="Share of requests that are copied.")
+    mirrors: tuple[HTTPMirrorPolicy, ...] = Field((), description="Send copies to these.")
+    cors_policy: CorsPolicy | None = Field(None, description="Cross-origin requests.")
+    headers: Headers | None = Field(None, description="Header changes.")
+
+    def check(self) -> Iterator[Mistake]:
+        """Exactly one action, and nothing beside it that it would make void."""
+        actions = one_of(self, "redirect", "direct_response", "delegate")
+        if self.route:
+            actions.insert(0, "route")
+        if not actions:
+            yield Mistake(
+                message="the rule says nothing about what to do",
+                fix="add route, redirect, directResponse or delegate",
+            )
+        yield from too_many(actions)
+        if self.redirect or self.direct_response:
+            action = "redirect" if self.redirect else "directResponse"
+            for name in one_of(self, "fault", "rewrite"):
+                yield Mistake(path=(name,), message=f"{name} has no effect on a {action}", fix=f"remove {name}")
+        yield from weight_mistakes(self.route)
+        if self.mirror and self.mirrors:
+            yield from too_many(["mirror", "mirrors"])
+        if self.mirror_percent is not None:
+            if self.mirror_percent > 100:
+                yield Mistake(path=("mirrorPercent",), message="it is above 100", fix="write 0 to 100")
+            yield Mistake(
+                path=("mirrorPercent",),
+                severity=Severity.WARNING,
+                code=Code.DEPRECATED,
+                message="mirrorPercent is deprecated",
+                fix="write mirrorPercentage: {value: …}",
+            )
+        if (self.mirror_percentage or self.mirror_percent is not None) and not self.mirror:
+            yield Mistake(
+                path=("mirror",),
+                severity=Severity.WARNING,
+                message="a share of copies without a destination",
+                fix="add mirror.host",
+            )
+
+    @property
+    def is_catch_all(self) -> bool:
+        """Whether it holds for every request, so that no rule behind it is ever reached."""
+        return not self.match or any(m.is_catch_all for m in self.match)

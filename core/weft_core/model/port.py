@@ -1,0 +1,53 @@
+"""Ports as the networking kinds write them, with the protocols that are spoken on them."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from weft_core.model.base import Model
+from weft_core.model.scalars import NonEmpty, PortNumber, refuse
+
+PROTOCOLS = frozenset(
+    ["HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "TLS", "UDP", "MONGO", "REDIS", "MYSQL", "HTTP_PROXY"]
+)
+"""Protocol names, in capitals; users may write them in any case."""
+HTTP_PROTOCOLS = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY"})
+TLS_PROTOCOLS = frozenset({"HTTPS", "TLS"})
+
+
+def _protocol(value: str) -> str:
+    upper = value.upper()
+    if upper not in PROTOCOLS:
+        refuse(f"`{value}` is not a protocol", "write HTTP, HTTP2, GRPC, HTTPS, TLS, TCP …")
+    return upper
+
+
+Protocol = Annotated[str, AfterValidator(_protocol)]
+"""A protocol's name, kept in capitals."""
+
+
+class Port(Model):
+    """A gateway's port."""
+
+    number: PortNumber = Field(description="Port number of the gateway's Service.")
+    protocol: Protocol = Field(description="HTTP, HTTPS, GRPC, HTTP2, TLS, TCP, MONGO …")
+    name: NonEmpty = Field(description="Label of the port.")
+    target_port: PortNumber | None = Field(None, description="Deprecated and without effect.")
+
+
+class ServicePort(Model):
+    """A port of a ServiceEntry."""
+
+    number: PortNumber = Field(description="Port that callers use.")
+    protocol: Protocol = Field("TCP", description="HTTP, HTTPS, GRPC, HTTP2, TLS, TCP, MONGO …")
+    name: NonEmpty = Field(description="Label of the port.")
+    target_port: PortNumber | None = Field(None, description="Port of the endpoints, where it differs.")
+
+
+class SidecarPort(Model):
+    """A port of a Sidecar's listener. A Unix socket has number 0 or none."""
+
+    number: Annotated[int, Field(strict=True, ge=0, le=65535)] = Field(0, description="Port number.")
+    protocol: Protocol = Field(description="HTTP, HTTPS, GRPC, HTTP2, TLS, TCP, MONGO …")
+    name: str = Field("", description="Label of the port.")
+    target_port: PortNumber | None = Field(None, description="Has no effect.")

@@ -1,0 +1,125 @@
+"""TLS of connections that a gateway (or a sidecar's ingress listener) accepts: ServerTLSSettings."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from pydantic import Field
+
+from weft_core.model.base import Model
+from weft_core.model.mistake import Mistake
+from weft_core.model.scalars import Bool, NonEmpty
+from weft_core.problems import Code, Severity
+
+
+class ServerTLSMode(StrEnum):
+    """Who proves what on a connection to a gateway, or that it passes through."""
+
+    PASSTHROUGH = "PASSTHROUGH"
+    SIMPLE = "SIMPLE"
+    MUTUAL = "MUTUAL"
+    AUTO_PASSTHROUGH = "AUTO_PASSTHROUGH"
+    ISTIO_MUTUAL = "ISTIO_MUTUAL"
+    OPTIONAL_MUTUAL = "OPTIONAL_MUTUAL"
+
+
+class TLSProtocol(StrEnum):
+    """TLS versions."""
+
+    TLS_AUTO = "TLS_AUTO"
+    TLSV1_0 = "TLSV1_0"
+    TLSV1_1 = "TLSV1_1"
+    TLSV1_2 = "TLSV1_2"
+    TLSV1_3 = "TLSV1_3"
+
+
+class TLSCertificate(Model):
+    """One of several certificates of a server."""
+
+    server_certificate: NonEmpty = Field(description="File with the certificate.")
+    private_key: NonEmpty = Field(description="File with the key.")
+    ca_certificates: str = Field("", description="File with the roots for clients.")
+
+
+class ServerTLSSettings(Model):
+    """TLS of connections that a gateway accepts."""
+
+    https_redirect: Bool = Field(False, description="Answer plain HTTP with a redirection to https.")
+    mode: ServerTLSMode = Field(ServerTLSMode.PASSTHROUGH, description="PASSTHROUGH, SIMPLE, MUTUAL …")
+    server_certificate: str = Field("", description="File with the certificate.")
+    private_key: str = Field("", description="File with the key.")
+    ca_certificates: str = Field("", description="File with the roots for client certificates.")
+    ca_crl: str = Field("", description="File with revoked client certificates.")
+    credential_name: str = Field("", description="Secret with certificate, key and roots.")
+    credential_names: tuple[NonEmpty, ...] = Field((), description="One RSA and one ECDSA Secret.")
+    ca_cert_credential_name: str = Field("", description="Secret with the roots alone.")
+    tls_certificates: tuple[TLSCertificate, ...] = Field((), description="Several certificates from files.")
+    subject_alt_names: tuple[str, ...] = Field((), description="Names of which a client must prove one.")
+    verify_certificate_spki: tuple[str, ...] = Field((), description="Accepted hashes of client keys.")
+    verify_certificate_hash: tuple[str, ...] = Field((), description="Accepted hashes of client certificates.")
+    min_protocol_version: TLSProtocol = Field(TLSProtocol.TLS_AUTO, description="Oldest TLS version.")
+    max_protocol_version: TLSProtocol = Field(TLSProtocol.TLS_AUTO, description="Newest TLS version.")
+    cipher_suites: tuple[str, ...] = Field((), description="Cipher suites, for TLS 1.2 and older.")
+    ecdh_curves: tuple[str, ...] = Field((), description="Curves for the key exchange.")
+    insecure_skip_verify: Bool | None = Field(None, description="Do not verify client certificates.")
+
+    @property
+    def certificate_fields(self) -> list[str]:
+        """The fields that bring a server certificate, as far as they are set."""
+        fields = {
+            "credentialName": self.credential_name,
+            "credentialNames": self.credential_names,
+            "tlsCertificates": self.tls_certificates,
+            "serverCertificate": self.server_certificate,
+        }
+        return [name for name, value in fields.items() if value]
+
+    def check(self) -> Iterator[Mistake]:
+        """Key material fits the mode."""
+        given = self.certificate_fields
+        match self.mode:
+            case ServerTLSMode.PASSTHROUGH | ServerTLSMode.AUTO_PASSTHROUGH:
+                for name in given:
+                    yield Mistake(
+                        path=(name,),
+                        severity=Severity.WARNING,
+                        code=Code.SCHEMA_WARNING,
+                        message=f"{self.mode} does not end TLS, so {name} is not used",
+                        fix="remove it, or write mode: SIMPLE",
+                    )
+            case ServerTLSMode.ISTIO_MUTUAL:
+                for name in [*given, *(["caCertificates"] if self.ca_certificates else [])]:
+                    yield Mistake(
+                        path=(name,), message="ISTIO_MUTUAL brings its own certificates", fix=f"remove {name}"
+                    )
+            case _:
+                yield from self._check_certificates(given)
+        order = list(TLSProtocol)
+        newest = self.max_protocol_version
+        if newest is not TLSProtocol.TLS_AUTO and order.index(newest) < order.index(self.min_protocol_version):
+            yield Mistake(
+                path=("maxProtocolVersion",),
+                message="it is below minProtocolVersion",
+                fix="raise it, or lower minProtocolVersion",
+            )
+
+    def _check_certificates(self, given: list[str]) -> Iterator[Mistake]:
+        if not given:
+            yield Mistake(
+                message=f"{self.mode} needs a certificate",
+                fix="add credentialName (a Secret), or serverCertificate and privateKey (files)",
+            )
+        if len(given) > 1:
+            yield Mistake(message=f"{' and '.join(given)} exclude each other", fix=f"keep one of {', '.join(given)}")
+        if self.server_certificate and not self.private_key:
+            yield Mistake(path=("privateKey",), message="the certificate has no key", fix="add privateKey")
+        if len(self.credential_names) > 2:
+            yield Mistake(path=("credentialNames",), message="more than two Secrets", fix="keep one RSA and one ECDSA")
+        secret = self.credential_name or self.credential_names or self.ca_cert_credential_name
+        if self.mode is ServerTLSMode.MUTUAL or self.mode is ServerTLSMode.OPTIONAL_MUTUAL:
+            roots = secret or self.ca_certificates or any(c.ca_certificates for c in self.tls_certificates)
+            if given and not roots:
+                yield Mistake(
+                    path=("caCertificates",),
+                    message=f"{self.mode} needs roots to verify clients with",
+                    fix="add caCertificates, or credentialName",
+                )
