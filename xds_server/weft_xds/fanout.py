@@ -16,7 +16,8 @@ from weft_xds.catalog import Catalog, ResourceKey, SectionKey
 from weft_xds.frames import Frame
 from weft_xds.quarantine import Quarantine, Rejection
 from weft_xds.sections import Entry, Section
-from weft_xds.view import HELD, Full, Held
+from weft_xds.types import PUSH_ORDER
+from weft_xds.view import ALL, HELD, Full, Held
 
 Marks = Mapping[str, Collection[str]]
 """Names by type."""
@@ -80,8 +81,8 @@ class ProxyView:
 class Fanout:
     """All connected proxies over one catalog.
 
-    `failed` is told of the catalog's queries that raise, with the key that they raised for: what they gave before stays in
-    force. Belongs to the graph's event loop; nothing here awaits.
+    `failed` is told of the catalog's queries that raise, with the key that they raised for: what they gave before
+    stays in force. Belongs to the graph's event loop; nothing here awaits.
     """
 
     def __init__(
@@ -106,7 +107,11 @@ class Fanout:
     # proxies
 
     def join(self, proxy: ProxyId, subscriber: Subscriber) -> ProxyView:
-        """Connect a stream of `proxy`: its resources are kept up to date from now on."""
+        """Connect a stream of `proxy`: its resources are kept up to date from now on.
+
+        Commits first: reading the graph between a write and its commit would take the change from other streams.
+        """
+        self.commit()
         view = self._views.get(proxy)
         if view is None:
             node = self._graph.observe(self._catalog.proxy_sections, proxy)
@@ -152,10 +157,13 @@ class Fanout:
 
     def _refresh_view(self, view: ProxyView) -> None:
         keys = self._value(view.node, view.proxy)
-        view.known = view.known if isinstance(keys, Failure) else True
         if isinstance(keys, Failure):
-            view.known = view.known and bool(view.sections)
+            view.known = bool(view.sections)
             return
+        if not view.known:
+            view.known = True
+            for type_url in PUSH_ORDER:
+                self._marks[view][type_url].add(ALL)
         old = view.sections
         view.arrange([old.get(key) or self._add_section(key, view) for key in keys])
         for key, section in view.sections.items():
@@ -169,15 +177,15 @@ class Fanout:
     def _refresh_section(self, section: Section) -> None:
         keys = self._value(section.node, section.key)
         if isinstance(keys, Failure):
-            section.known = section.known and bool(section.entries)
+            section.known = bool(section.entries)
             return
+        touched = set() if section.known else {ALL}
         section.known = True
         old, section.entries = section.entries, {}
-        touched: set[str] = set()
         for key in keys:
-            entry = old.get(key.name)
+            entry = predecessor = old.get(key.name)
             if entry is None or entry.key != key:
-                entry = self._add_entry(key, section)
+                entry = self._add_entry(key, section, predecessor)
                 touched.add(key.name)
             section.entries[key.name] = entry
         for name, entry in old.items():
@@ -223,10 +231,11 @@ class Fanout:
             self._drop_entry(entry, section)
         self._release(section.node)
 
-    def _add_entry(self, key: ResourceKey, section: Section) -> Entry:
+    def _add_entry(self, key: ResourceKey, section: Section, predecessor: Entry | None) -> Entry:
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = Entry(key, self._graph.observe(self._catalog.frame, key))
+            entry.good = self.quarantine.kept(key) or (predecessor.good if predecessor else None)
             self._owners[entry.node] = entry
             self._refresh_entry(entry)
         entry.sections[section] = None
@@ -235,6 +244,8 @@ class Fanout:
     def _drop_entry(self, entry: Entry, section: Section) -> None:
         del entry.sections[section]
         if not entry.sections:
+            if entry.good is not None and entry.shown is entry.good and entry.current is not entry.good:
+                self.quarantine.keep(entry.key, entry.good)
             del self._entries[entry.key]
             self._release(entry.node)
 

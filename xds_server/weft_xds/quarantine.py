@@ -5,11 +5,16 @@ of a version holds it back from every other stream and every proxy to come, and 
 version is tried as if nothing had happened.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from weft_core.problems import ObjectRef
 from weft_core.proxy import ProxyId
+from weft_xds.frames import Frame
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,21 +43,33 @@ class Quarantine:
         self._report = report
         self._limit = limit
         self._rejections: dict[tuple[str, str, str], Rejection] = {}
+        self._kept: dict[Hashable, Frame] = {}
 
     def add(self, rejection: Rejection) -> bool:
         """Hold this version back from now on; False where it was held back already."""
         key = (rejection.type_url, rejection.name, rejection.version)
         if key in self._rejections:
             return False
-        if len(self._rejections) >= self._limit:
-            del self._rejections[next(iter(self._rejections))]
-        self._rejections[key] = rejection
+        self._put(self._rejections, key, rejection)
         self._report(rejection)
         return True
 
     def get(self, type_url: str, name: str, version: str) -> Rejection | None:
         """Why this version is held back, or None where it is not."""
         return self._rejections.get((type_url, name, version)) if self._rejections else None
+
+    def keep(self, key: Hashable, frame: Frame) -> None:
+        """Remember the last good frame of a resource that no connected proxy needs for the moment."""
+        self._put(self._kept, key, frame)
+
+    def kept(self, key: Hashable) -> Frame | None:
+        """Give back what `keep` was given, once."""
+        return self._kept.pop(key, None)
+
+    def _put(self, table: dict[K, V], key: K, value: V) -> None:
+        if len(table) >= self._limit:
+            del table[next(iter(table))]
+        table[key] = value
 
     def __len__(self) -> int:
         return len(self._rejections)

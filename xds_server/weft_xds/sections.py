@@ -1,5 +1,4 @@
-"""What the fan-out keeps: resources with the frame that is shown of them, and sections with their bytes
-joined."""
+"""What the fan-out keeps: resources with the frame shown of them, sections with their bytes joined."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -51,7 +50,8 @@ class Section:
     """A set of resources with the proxies that have it.
 
     `known` is false as long as the catalog has failed to say what is in it: nothing is taken from a proxy on
-    that ground."""
+    that ground.
+    """
 
     key: SectionKey
     node: Node
@@ -72,7 +72,7 @@ class Section:
         return self._full
 
     def _join(self) -> Full:
-        shown = [e.shown for e in self.entries.values() if isinstance(e.shown, Frame) and not e.key.last]
+        shown = (entry.shown for entry in self.entries.values() if not entry.key.last)
         frames = [frame for frame in shown if isinstance(frame, Frame)]
         scopes: defaultdict[str, list[str]] = defaultdict(list)
         if self.key.type_url == VHDS:

@@ -12,13 +12,11 @@ from operator import itemgetter
 from typing import Final
 
 from weft_xds.types import VHDS, WILDCARD
-from weft_xds.view import HELD, Full, View, scope_of
+from weft_xds.view import ALL, HELD, Full, View, scope_of
 from weft_xds.wire import Request
 
 UNKNOWN: Final = ""
 """In place of a version: the proxy may have some version, or none. It is sent again whatever it may be."""
-
-ALL: Final = "*"
 
 BULK: Final = 32
 """From so many names on, whole sections are compared at C speed before names are looked at one by one."""
@@ -136,11 +134,12 @@ class Subscription:
     # what has changed
 
     def mark(self, names: Collection[str]) -> bool:
-        """Note that these may have changed; False where the proxy does not care."""
-        if not self.wildcard:
-            names = self.names.intersection(names)
-        self.dirty.update(names)
-        return bool(names)
+        """Note that these may have changed, or ALL; False where the proxy does not care."""
+        if ALL in names:
+            self.dirty.update(self.sent)
+        wanted = set(names) - {ALL} if self.wildcard else self.names.intersection(names)
+        self.dirty |= wanted
+        return bool(wanted) or ALL in names
 
     def force(self, names: Iterable[str]) -> None:
         """Send these again even if they have not changed."""

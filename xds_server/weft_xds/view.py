@@ -8,6 +8,10 @@ from typing import Final, Protocol
 from weft_xds.frames import Frame
 
 
+ALL: Final = "*"
+"""In place of a name: every resource of the type."""
+
+
 class Held(Enum):
     """The value `HELD`: the resource exists, but every version of it that is known was refused.
 
