@@ -16,14 +16,17 @@ FLUSH_INTERVAL = timedelta(seconds=10)
 _ADDRESS = r"(?:\[[0-9a-fA-F_:.]*\]|[0-9]+(?:[._][0-9]+)*)(?:_[0-9]+)?"
 """An address with its port as metrics spell it: `0.0.0.0_15006`, `[__]_8080`."""
 
+_MESH_CLUSTER = r"(?:outbound|inbound)\|[^;]*|[^.;]+"
+_HTTP_PREFIX = rf"(?:outbound|inbound)_[^;]*|{_ADDRESS}|[^.;]+"
+"""Names of the mesh have dots in them. A `;`, which no name contains, shows where they end."""
+
 _TAGS = (
-    # A mesh cluster's name has dots in it; its alt_stat_name ends in `;`, which no name contains.
-    ("cluster_name", r"^cluster\.(((?:outbound|inbound)\|[^;]*|[^.;]+);?\.)"),
+    ("cluster_name", rf"^cluster\.(({_MESH_CLUSTER});?\.)"),
     ("tcp_prefix", r"^tcp\.(([^;]+?);?\.)\w+$"),
     ("response_code", r"_rq(_(\d{3}))$"),
     ("response_code_class", r"_rq(_(\dxx))$"),
-    ("http_conn_manager_listener_prefix", rf"^listener\.{_ADDRESS}\.http\.(({_ADDRESS}|[^.]+)\.)"),
-    ("http_conn_manager_prefix", rf"^http\.(({_ADDRESS}|[^.]+)\.)"),
+    ("http_conn_manager_listener_prefix", rf"^listener\.{_ADDRESS}\.http\.(({_HTTP_PREFIX});?\.)"),
+    ("http_conn_manager_prefix", rf"^http\.(({_HTTP_PREFIX});?\.)"),
     ("listener_address", rf"^listener\.(({_ADDRESS})\.)"),
     ("mongo_prefix", r"^mongo\.((.+?)\.)(?:collection|cmd|cx_|op_|delays_|decoding_)"),
 )
