@@ -7,7 +7,6 @@ from typing import Final, Protocol
 
 from weft_xds.frames import Frame
 
-
 ALL: Final = "*"
 """In place of a name: every resource of the type."""
 
