@@ -1,10 +1,10 @@
 """Ingest: a whole set of objects, as a folder or a list gives it, into the registry's tables.
 
-The set is compared with what the tables hold: what is equal disturbs nobody, what vanished is removed, and what is there
-but could not be read (`held`) keeps its last good version.
+The set is compared with what the tables hold: what is equal disturbs nobody, what vanished is removed, and what is
+there but could not be read (`held`) keeps its last good version.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from weft_core.graph import Table
@@ -28,14 +28,19 @@ CONFIG_KINDS: Final[Mapping[str, str]] = {
 }
 """Mesh resources and the registry's tables of them."""
 
-_KUBERNETES: Final[Mapping[type, tuple[str, str, Callable[[Any], Any]]]] = {
-    k8s.Service: ("Service", "services", lambda row: (row.metadata.namespace, row.metadata.name)),
-    k8s.EndpointSlice: ("EndpointSlice", "endpoint_slices", lambda row: (row.metadata.namespace, row.metadata.name)),
-    k8s.Pod: ("Pod", "pods", lambda row: (row.metadata.namespace, row.metadata.name)),
-    k8s.Secret: ("Secret", "secrets", lambda row: (row.metadata.namespace, row.metadata.name)),
-    k8s.Node: ("Node", "nodes", lambda row: row.metadata.name),
-    k8s.Namespace: ("Namespace", "namespaces", lambda row: row.metadata.name),
+_KUBERNETES: Final[Mapping[type[k8s.KubernetesObject], str]] = {
+    k8s.Service: "services",
+    k8s.EndpointSlice: "endpoint_slices",
+    k8s.Pod: "pods",
+    k8s.Secret: "secrets",
+    k8s.Node: "nodes",
+    k8s.Namespace: "namespaces",
 }
+_CLUSTER_SCOPED: Final = (k8s.Node, k8s.Namespace)
+_TABLES: Final[Mapping[str, str]] = {table: kind for kind, table in CONFIG_KINDS.items()} | {
+    table: kind.__name__ for kind, table in _KUBERNETES.items()
+}
+"""Table name → kind."""
 
 
 def replace_all(
@@ -48,35 +53,30 @@ def replace_all(
 ) -> None:
     """Make the registry hold exactly these objects, and the last good version of those in `held`.
 
-    Workload objects (Deployments …) become Pods, because no controller does it here. `injected`: every Pod has a sidecar.
+    Workload objects (Deployments …) become Pods, because no controller does it here. `injected`: every Pod has a
+    sidecar.
     """
-    rows: dict[str, dict[Any, Any]] = {name: {} for name in _tables()}
+    rows: dict[str, dict[Any, Any]] = {name: {} for name in _TABLES}
     found = list(objects)
     for item in found:
         if isinstance(item, Config) and (table := CONFIG_KINDS.get(item.meta.kind)):
             rows[table].setdefault((item.meta.namespace, item.meta.name), item)
-        elif (entry := _KUBERNETES.get(type(item))) is not None:
-            rows[entry[1]].setdefault(entry[2](item), item)
+        elif isinstance(item, k8s.KubernetesObject) and (table := _KUBERNETES.get(type(item))):
+            key = item.name if isinstance(item, _CLUSTER_SCOPED) else (item.namespace, item.name)
+            rows[table].setdefault(key, item)
     pods = [*rows["pods"].values(), *_expanded(found)]
-    pods.sort(key=lambda pod: (pod.metadata.namespace, pod.metadata.name))
+    pods.sort(key=lambda pod: (pod.namespace, pod.name))
     namespaces = rows["namespaces"].values()
-    rows["pods"] = {
-        (pod.metadata.namespace, pod.metadata.name): pod for pod in complete(pods, namespaces, injected=injected)
-    }
+    rows["pods"] = {(pod.namespace, pod.name): pod for pod in complete(pods, namespaces, injected=injected)}
     keep = {(ref.kind, ref.namespace, ref.name) for ref in held}
-    for name, kind in _tables().items():
+    for name, kind in _TABLES.items():
         _replace(getattr(registry, name), kind, rows[name], keep)
     registry.mesh_config.put(MESH, mesh)
 
 
-def _tables() -> dict[str, str]:
-    """Table name → kind."""
-    return {table: kind for kind, table in CONFIG_KINDS.items()} | {
-        table: kind for kind, table, _ in _KUBERNETES.values()
-    }
-
-
-def _replace(table: Table[Any, Any], kind: str, rows: Mapping[Any, Any], keep: Collection[tuple[str, str, str]]) -> None:
+def _replace(
+    table: Table[Any, Any], kind: str, rows: Mapping[Any, Any], keep: Collection[tuple[str, str, str]]
+) -> None:
     for key in table:
         namespace, name = key if isinstance(key, tuple) else ("", key)
         if key not in rows and (kind, namespace, name) not in keep:
@@ -87,5 +87,5 @@ def _replace(table: Table[Any, Any], kind: str, rows: Mapping[Any, Any], keep: C
 
 def _expanded(objects: Iterable[object]) -> Iterable[k8s.Pod]:
     for item in objects:
-        if isinstance(item, k8s.Deployment | k8s.StatefulSet | k8s.DaemonSet | k8s.Job):
+        if isinstance(item, k8s.Workload):
             yield from pods_of(item)

@@ -79,8 +79,8 @@ def config_path(ref: ObjectRef) -> str:
     return f"/apis/{group}.istio.io/v1/namespaces/{ref.namespace}/{kind}/{ref.name}"
 
 
-CERTIFICATE_SECRET = "default"
-ROOT_SECRET = "ROOTCA"
+CERTIFICATE_SECRET = "default"  # noqa: S105 - a name, not a secret
+ROOT_SECRET = "ROOTCA"  # noqa: S105 - a name, not a secret
 CERTIFICATES_DIRECTORY = "certs"
 """Below the proxy's working directory, in a pod as on a laptop, so that configuration names one path everywhere."""
 SECRET_FILES = {

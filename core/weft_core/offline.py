@@ -1,4 +1,4 @@
-"""Where no Kubernetes runs: the Pods that workload objects would come to, their addresses, and their sidecars' marks."""
+"""Where no Kubernetes runs: the Pods that workload objects would come to, with addresses and their sidecars' marks."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
@@ -16,46 +16,52 @@ _NAMESPACE_LABELS: Mapping[str, str] = {"weft.dev/injection": "enabled", "istio-
 _POD_NETWORK = int(IPv4Address("10.244.0.0"))
 _POD_NETWORK_SIZE = 1 << 16
 
-WorkloadObject = k8s.Deployment | k8s.StatefulSet | k8s.DaemonSet | k8s.Job
+_READY = (k8s.Condition(type="Ready", status="True"),)
 
 
-def pods_of(workload: WorkloadObject) -> Iterator[k8s.Pod]:
+def pods_of(workload: k8s.Workload) -> Iterator[k8s.Pod]:
     """The Pods of a workload object, named `NAME-0`, `NAME-1` … and ready."""
     template = workload.spec.template
-    owner = workload.metadata.name
-    for ordinal in range(workload.replicas):
+    owner = workload.name
+    made_by = k8s.OwnerReference(kind=type(workload).__name__, name=owner, controller=True)
+    replicas = 1 if workload.spec.replicas is None else workload.spec.replicas
+    for ordinal in range(replicas):
         yield k8s.Pod(
             metadata=msgspec.structs.replace(
-                template.metadata, name=f"{owner}-{ordinal}", namespace=workload.metadata.namespace
+                template.metadata,
+                name=f"{owner}-{ordinal}",
+                namespace=workload.namespace,
+                owner_references=(made_by,),
             ),
             spec=template.spec,
         )
 
 
-def complete(pods: Iterable[k8s.Pod], namespaces: Iterable[k8s.Namespace], *, injected: bool = False) -> Iterator[k8s.Pod]:
+def complete(
+    pods: Iterable[k8s.Pod], namespaces: Iterable[k8s.Namespace], *, injected: bool = False
+) -> Iterator[k8s.Pod]:
     """Pods as they would run: with an address, and marked where they have a sidecar.
 
     `injected` says that every pod gets a sidecar, as under `weft up`; otherwise its own label, container or its
     namespace's label decides, as the webhook would.
     """
-    labelled = {n.metadata.name for n in namespaces if _NAMESPACE_LABELS.items() & n.metadata.labels.items()}
+    labelled = {n.name for n in namespaces if _NAMESPACE_LABELS.items() & n.labels.items()}
     taken: set[int] = set()
     for pod in pods:
-        meta = pod.metadata
-        marked = meta.labels
-        if TLS_MODE_LABEL not in marked and (injected or has_sidecar(pod, meta.namespace in labelled)):
+        marked = pod.labels
+        if TLS_MODE_LABEL not in marked and (injected or has_sidecar(pod, pod.namespace in labelled)):
             marked = {**marked, TLS_MODE_LABEL: "istio"}
         status = pod.status
-        if not pod.addresses:
-            address = _address(f"{meta.namespace}/{meta.name}", taken)
-            status = msgspec.structs.replace(status, pod_ip=address)
-        yield msgspec.structs.replace(pod, metadata=msgspec.structs.replace(meta, labels=marked), status=status)
+        if not pod.ips:
+            status = msgspec.structs.replace(status, pod_ip=_address(f"{pod.namespace}/{pod.name}", taken))
+        if not (status.conditions or status.phase):
+            status = msgspec.structs.replace(status, conditions=_READY, phase="Running")
+        yield msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, labels=marked), status=status)
 
 
 def has_sidecar(pod: k8s.Pod, namespace_labelled: bool) -> bool:
     """Whether a pod has a proxy, or would be given one."""
-    meta = pod.metadata
-    choice = meta.labels.get(INJECT_LABEL) or meta.annotations.get(INJECT_LABEL)
+    choice = pod.labels.get(INJECT_LABEL) or pod.annotations.get(INJECT_LABEL)
     if is_gateway(pod) or any(c.name == SIDECAR_CONTAINER for c in (*pod.spec.containers, *pod.spec.init_containers)):
         return True
     if pod.spec.host_network:
@@ -65,7 +71,7 @@ def has_sidecar(pod: k8s.Pod, namespace_labelled: bool) -> bool:
 
 def is_gateway(pod: k8s.Pod) -> bool:
     """Whether the pod's proxy is a gateway: by the template it asks for, or by its arguments `proxy router`."""
-    templates = pod.metadata.annotations.get(TEMPLATES_ANNOTATION, "")
+    templates = pod.annotations.get(TEMPLATES_ANNOTATION, "")
     if "gateway" in (part.strip() for part in templates.split(",")):
         return True
     return any(tuple(container.args[:2]) == ("proxy", "router") for container in pod.spec.containers)

@@ -1,8 +1,8 @@
 """The registry: all that Weft knows, as tables of the query graph. Ingest writes it, the views read it.
 
-A `Registry` *is* the graph that queries take as their first argument. Keys of namespaced objects are `(namespace, name)`.
-Indexes are chosen so that a view reads one bucket where it would otherwise read a table: `host` files a rule under every
-host it is about (fully resolved), wildcards under `wildcard`, policies under their namespace.
+A `Registry` *is* the graph that queries take as their first argument. Keys of namespaced objects are
+`(namespace, name)`. Indexes are chosen so that a view reads one bucket where it would otherwise read a table: `host`
+files a rule under every host it is about (fully resolved; wildcards under `*`), policies under their namespace.
 """
 
 from collections.abc import Iterable, Mapping
@@ -75,16 +75,16 @@ class Registry(Graph):
             self,
             "services",
             lambda row: {
-                "host": (service_host(row.metadata.name, row.metadata.namespace, domain),),
-                "namespace": (row.metadata.namespace,),
+                "host": (service_host(row.name, row.namespace, domain),),
+                "namespace": (row.namespace,),
             },
         )
         self.endpoint_slices: Table[Key, k8s.EndpointSlice] = Table(
             self,
             "endpoint_slices",
-            lambda row: {"service": ((row.metadata.namespace, row.metadata.labels.get(SERVICE_NAME_LABEL, "")),)},
+            lambda row: {"service": ((row.namespace, row.service),)},
         )
-        self.pods: Table[Key, k8s.Pod] = Table(self, "pods", lambda row: {"namespace": (row.metadata.namespace,)})
+        self.pods: Table[Key, k8s.Pod] = Table(self, "pods", lambda row: {"namespace": (row.namespace,)})
         self.nodes: Table[str, k8s.Node] = Table(self, "nodes")
         self.namespaces: Table[str, k8s.Namespace] = Table(self, "namespaces")
         self.secrets: Table[Key, k8s.Secret] = Table(self, "secrets")
@@ -95,7 +95,6 @@ class Registry(Graph):
 
 
 MESH = "mesh"
-SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
 def _namespaced(row: Config[Any]) -> Mapping[str, Iterable[str]]:

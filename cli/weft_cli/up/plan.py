@@ -11,8 +11,9 @@ from typing import Final
 from weft_cli.up.ports import LOOPBACK, PortAllocator
 from weft_core.model import kubernetes as k8s
 from weft_core.offline import is_gateway
-from weft_core.problems import Code, ObjectRef, Problem, Severity
+from weft_core.problems import Code, Problem, Severity
 from weft_core.proxy import LocalPorts, ProxyId, ProxyKind
+from weft_core.view.proxies import owner_name
 
 COMMAND_ANNOTATION: Final = "weft.dev/local-command"
 ADDRESS_ANNOTATION: Final = "weft.dev/local-address"
@@ -84,8 +85,8 @@ def _plan_one(pod: k8s.Pod, allocator: PortAllocator, environment: Mapping[str, 
     meta = pod.metadata
     gateway = is_gateway(pod)
     proxy = ProxyId(ProxyKind.GATEWAY if gateway else ProxyKind.SIDECAR, meta.namespace, meta.name)
-    command = meta.annotations.get(COMMAND_ANNOTATION, "")
-    address = meta.annotations.get(ADDRESS_ANNOTATION, "")
+    command = pod.annotations.get(COMMAND_ANNOTATION, "")
+    address = pod.annotations.get(ADDRESS_ANNOTATION, "")
     targets = [port.container_port for container in pod.spec.containers for port in container.ports]
     if not gateway and not command and not address:
         return _problem(
@@ -102,9 +103,9 @@ def _plan_one(pod: k8s.Pod, allocator: PortAllocator, environment: Mapping[str, 
     ports = _ports(proxy, targets, listening, allocator)
     return LocalWorkload(
         proxy=proxy,
-        service_account=pod.spec.service_account_name or "default",
-        owner=meta.name.rpartition("-")[0] or meta.name,
-        labels=meta.labels,
+        service_account=pod.service_account,
+        owner=owner_name(pod),
+        labels=pod.labels,
         argv=argv,
         env=_environment(pod, ports, targets, environment),
         ports=ports,
@@ -126,7 +127,7 @@ def _ports(proxy: ProxyId, targets: list[int], listening: int | None, allocator:
 
 
 def _argv(command: str) -> tuple[str, ...]:
-    """The command split as a shell would; `python` is the interpreter that runs Weft, so that its packages are there."""
+    """The command split as a shell would; `python` is the interpreter that runs Weft, which has its packages."""
     words = shlex.split(command)
     return tuple(
         sys.executable if word in ("python", "python3") and index == 0 else word for index, word in enumerate(words)
@@ -155,11 +156,10 @@ def _environment(
 
 
 def _problem(pod: k8s.Pod, message: str, fix: str) -> Problem:
-    meta = pod.metadata
     return Problem(
         code=Code.REFERENCED_RESOURCE_NOT_FOUND,
         severity=Severity.ERROR,
-        object=ObjectRef(kind="Pod", namespace=meta.namespace, name=meta.name),
+        object=pod.ref,
         path="metadata.annotations",
         message=message,
         fix=fix,

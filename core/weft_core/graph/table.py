@@ -41,7 +41,7 @@ class Table(Generic[K, R]):
         found = (self.get(key) for key in self.by(index, value))
         return tuple(row for row in found if row is not None)
 
-    def keys(self) -> tuple[K, ...]:
+    def all_keys(self) -> tuple[K, ...]:
         """All keys, sorted, tracked: for the few queries that must see everything."""
         return cast(
             "tuple[K, ...]",

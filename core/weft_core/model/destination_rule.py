@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from weft_core.model.base import Model, PortSelector, WorkloadSelector
+from weft_core.model.base import Model, PolicySelector, PortSelector
 from weft_core.model.connection_pool import (
     ConnectionPoolSettings,
     H2UpgradePolicy,
@@ -135,7 +135,7 @@ class DestinationRule(Model):
     traffic_policy: TrafficPolicy | None = Field(None, description="For all subsets and ports.")
     subsets: tuple[Subset, ...] = Field((), description="Named versions.")
     export_to: ExportTo = Field((), description="Namespaces that see it: `.`, `*`, or names.")
-    workload_selector: WorkloadSelector | None = Field(None, description="Only for these callers.")
+    workload_selector: PolicySelector | None = Field(None, description="Only for these callers.")
 
     def check(self) -> Iterator[Mistake]:
         """Subset names are unique; failover has something to react to; Secrets reach whom they are meant for."""

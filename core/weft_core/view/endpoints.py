@@ -1,4 +1,4 @@
-"""Endpoints: the instances behind one port of a service, with what locality, subsets and mutual TLS need to know of them."""
+"""Endpoints: the instances behind a service's port, with what locality, subsets and mutual TLS need to know of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ def service_accounts(db: Registry, ref: ServiceRef, number: int) -> tuple[str, .
 def pod_state(db: Registry, key: Key) -> tuple[bool, bool]:
     """(ready, leaving) of a pod."""
     pod = db.pods.get(key)
-    return (pod.ready, pod.metadata.deletion_timestamp != "") if pod else (False, True)
+    return (pod.ready, bool(pod.metadata.deletion_timestamp)) if pod else (False, True)
 
 
 def _kubernetes_instances(db: Registry, found: Service, port: ServicePort) -> Iterator[Instance]:
@@ -72,7 +72,7 @@ def _kubernetes_instances(db: Registry, found: Service, port: ServicePort) -> It
             target = endpoint.target_ref
             pod = (target.namespace or key[0], target.name) if target and target.kind == "Pod" else None
             for address in endpoint.addresses:
-                yield _instance(db, _Backend(address=address, pod=pod, zone=endpoint.zone), number, key[0])
+                yield _instance(db, _Backend(address=address, pod=pod, zone=endpoint.zone or ""), number, key[0])
     if not slices and db.settings.derive_endpoints and row is not None:
         yield from _derived(db, row, port, unready)
 
@@ -146,9 +146,7 @@ def _entry_instance(
 def _instance(db: Registry, backend: _Backend, number: int, namespace: str) -> Instance:
     pod = workload(db, backend.pod) if backend.pod else None
     if pod is None:
-        return Instance(
-            address=backend.address, port=number, namespace=namespace, locality=Locality(zone=backend.zone)
-        )
+        return Instance(address=backend.address, port=number, namespace=namespace, locality=Locality(zone=backend.zone))
     local = pod.local
     return Instance(
         address=LOOPBACK if local else backend.address,

@@ -1,10 +1,12 @@
 """Proxies: what the mesh knows of a pod, and which client it is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from weft_core.graph import query
 from weft_core.ir.endpoint import Locality
 from weft_core.ir.service import Labels
+from weft_core.model import kubernetes as k8s
 from weft_core.proxy import LocalPorts, ProxyId, ProxyKind
 from weft_core.registry import Key, Registry
 from weft_core.view.selectors import client_label_keys, labels_of, project
@@ -43,16 +45,16 @@ def workload(db: Registry, key: Key) -> Workload | None:
     return Workload(
         namespace=key[0],
         name=key[1],
-        labels=labels_of(pod.metadata.labels),
-        service_account=spec.service_account_name or "default",
-        locality=_locality(db, pod.metadata.labels, spec.node_name),
-        addresses=pod.addresses,
+        labels=labels_of(pod.labels),
+        service_account=pod.service_account,
+        locality=_locality(db, pod.labels, spec.node_name),
+        addresses=pod.ips,
         ports=tuple(
             (port.name, port.container_port)
             for container in (*spec.containers, *spec.init_containers)
             for port in container.ports
         ),
-        owner=owner_name(pod.metadata),
+        owner=owner_name(pod),
         local=db.local_ports.get(key),
     )
 
@@ -73,14 +75,29 @@ def client_of(db: Registry, proxy: ProxyId) -> Client | None:
     )
 
 
+def owner_name(pod: k8s.Pod) -> str:
+    """What people call a pod's workload: its Deployment, or whatever made it, or the pod itself.
+
+    A Deployment's pods belong to a ReplicaSet, whose name is the Deployment's and the hash of the pod template.
+    """
+    owners = [owner for owner in pod.metadata.owner_references if owner.controller]
+    if not owners:
+        return pod.name
+    owner = owners[0]
+    template_hash = pod.labels.get("pod-template-hash")
+    if owner.kind == "ReplicaSet" and template_hash and owner.name.endswith(f"-{template_hash}"):
+        return owner.name.removesuffix(f"-{template_hash}")
+    return owner.name
+
+
 @query
 def _node_locality(db: Registry, name: str) -> Locality:
     node = db.nodes.get(name)
-    labels = node.metadata.labels if node else {}
+    labels = node.labels if node else {}
     return Locality(labels.get(REGION_LABEL, ""), labels.get(ZONE_LABEL, ""), labels.get(SUB_ZONE_LABEL, ""))
 
 
-def _locality(db: Registry, labels: "dict[str, str]", node: str) -> Locality:
+def _locality(db: Registry, labels: Mapping[str, str], node: str) -> Locality:
     """The pod's own label first (dots for slashes, which labels cannot hold), then its node's topology labels."""
     if own := labels.get(LOCALITY_LABEL):
         return Locality.parse(own.replace(".", "/"))

@@ -1,6 +1,7 @@
 """Selecting by labels: which rules single out workloads, and by which label keys.
 
-A proxy is reduced to the labels that some rule could select on; pods that differ in `pod-template-hash` alone share all.
+A proxy is reduced to the labels that some rule could select on; pods that differ in `pod-template-hash` alone share
+all.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,9 +32,9 @@ def project(labels: Labels, keys: Iterable[str]) -> Labels:
 def client_label_keys(db: Registry) -> frozenset[str]:
     """Label keys that decide what a client is sent: `sourceLabels` and workload selectors of DestinationRules."""
     found: set[str] = set()
-    for key in db.virtual_services.keys():
+    for key in db.virtual_services.all_keys():
         found |= _source_label_keys(db, key)
-    for key in db.destination_rules.keys():
+    for key in db.destination_rules.all_keys():
         found |= _rule_selector_keys(db, key)
     return frozenset(found)
 
@@ -43,8 +44,13 @@ def _source_label_keys(db: Registry, key: Key) -> frozenset[str]:
     config = db.virtual_services.get(key)
     if config is None:
         return frozenset()
-    routes = (*config.spec.http, *config.spec.tls, *config.spec.tcp)
-    return frozenset(name for route in routes for match in route.match for name in match.source_labels)
+    spec = config.spec
+    sources = (
+        *(match.source_labels for http in spec.http for match in http.match),
+        *(match.source_labels for tls in spec.tls for match in tls.match),
+        *(match.source_labels for tcp in spec.tcp for match in tcp.match),
+    )
+    return frozenset(name for labels in sources for name in labels)
 
 
 @query

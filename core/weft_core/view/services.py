@@ -1,16 +1,14 @@
 """Services: what Kubernetes Services and ServiceEntries come to, and where one host name leads."""
 
 from weft_core.graph import query
-from weft_core.ir.service import Resolution, Service, ServicePort, ServiceRef
+from weft_core.ir.service import Protocol, Resolution, Service, ServicePort, ServiceRef
 from weft_core.model import kubernetes as k8s
 from weft_core.model.meta import Config
 from weft_core.model.service_entry import ServiceEntry
 from weft_core.names import service_host
-from weft_core.problems import ObjectRef
 from weft_core.registry import Key, Registry
 from weft_core.view.mesh import mesh
 from weft_core.view.protocols import named_protocol, port_protocol
-from weft_core.ir.service import Protocol
 
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
 TRAFFIC_DISTRIBUTION_ANNOTATION = "networking.istio.io/traffic-distribution"
@@ -30,9 +28,7 @@ def service(db: Registry, ref: ServiceRef) -> Service | None:
     for key in db.services.by("host", ref.host):
         if key[0] == ref.namespace and (row := db.services.get(key)):
             return _from_kubernetes(db, row)
-    entries = [
-        row for row in db.service_entries.rows("host", ref.host) if row.meta.namespace == ref.namespace
-    ]
+    entries = [row for row in db.service_entries.rows("host", ref.host) if row.meta.namespace == ref.namespace]
     return _from_entries(db, ref, sorted(entries, key=lambda row: row.meta.age_key)) if entries else None
 
 
@@ -61,14 +57,14 @@ def hosts_of_entry(db: Registry, key: Key) -> tuple[str, ...]:
 @query
 def all_refs(db: Registry) -> tuple[ServiceRef, ...]:
     """Every service, sorted by host and namespace."""
-    refs = {ServiceRef(key[0], host) for key in db.services.keys() for host in hosts_of_service_object(db, key)}
-    refs |= {ServiceRef(key[0], host) for key in db.service_entries.keys() for host in hosts_of_entry(db, key)}
+    refs = {ServiceRef(key[0], host) for key in db.services.all_keys() for host in hosts_of_service_object(db, key)}
+    refs |= {ServiceRef(key[0], host) for key in db.service_entries.all_keys() for host in hosts_of_entry(db, key)}
     return tuple(sorted(refs, key=lambda ref: (ref.host, ref.namespace)))
 
 
 def _from_kubernetes(db: Registry, row: k8s.Service) -> Service:
     meta, spec = row.metadata, row.spec
-    exported = meta.annotations.get(EXPORT_TO_ANNOTATION, "")
+    exported = row.annotations.get(EXPORT_TO_ANNOTATION, "")
     addresses = tuple(spec.cluster_ips or ([spec.cluster_ip] if spec.cluster_ip else []))
     headless = spec.cluster_ip == "None"
     return Service(
@@ -79,9 +75,9 @@ def _from_kubernetes(db: Registry, row: k8s.Service) -> Service:
                 number=port.port,
                 name=port.name,
                 protocol=port_protocol(
-                    number=port.port, name=port.name, app_protocol=port.app_protocol, transport=port.protocol
+                    number=port.port, name=port.name, app_protocol=port.app_protocol or "", transport=port.protocol
                 ),
-                target=port.target_port,
+                target=port.target_port or 0,
             )
             for port in spec.ports
         ),
@@ -89,15 +85,15 @@ def _from_kubernetes(db: Registry, row: k8s.Service) -> Service:
         resolution=Resolution.PASSTHROUGH if headless else Resolution.ENDPOINTS,
         headless=headless,
         export_to=_split(exported) or mesh(db).default_service_export_to or ("*",),
-        traffic_distribution=spec.traffic_distribution or meta.annotations.get(TRAFFIC_DISTRIBUTION_ANNOTATION, ""),
+        traffic_distribution=spec.traffic_distribution or row.annotations.get(TRAFFIC_DISTRIBUTION_ANNOTATION, ""),
         external_name=spec.external_name,
-        created=(meta.creation_timestamp, meta.name, meta.namespace),
-        origins=(ObjectRef(kind="Service", namespace=meta.namespace, name=meta.name),),
+        created=(meta.creation_timestamp or "", meta.name, meta.namespace),
+        origins=(row.ref,),
     )
 
 
 def _from_entries(db: Registry, ref: ServiceRef, rows: list[Config[ServiceEntry]]) -> Service:
-    """ServiceEntries of one namespace and host are one service: ports and addresses joined, the rest from the oldest."""
+    """ServiceEntries of one namespace and host are one service: ports and addresses joined, the rest the oldest's."""
     first = rows[0].spec
     ports: dict[int, ServicePort] = {}
     for row in rows:

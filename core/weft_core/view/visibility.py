@@ -133,7 +133,8 @@ def destination_hosts(db: Registry, key: Key) -> tuple[str, ...]:
     found = [d.destination for route in row.spec.http for d in route.route]
     found += [route.mirror for route in row.spec.http if route.mirror]
     found += [m.destination for route in row.spec.http for m in route.mirrors]
-    found += [d.destination for route in (*row.spec.tls, *row.spec.tcp) for d in route.route]
+    found += [d.destination for tls in row.spec.tls for d in tls.route]
+    found += [d.destination for tcp in row.spec.tcp for d in tcp.route]
     return tuple(sorted({resolve_host(d.host, row.meta.namespace, db.settings.domain) for d in found}))
 
 
@@ -148,7 +149,8 @@ def _imports(db: Registry, listeners: tuple[EgressHosts, ...], key: Key) -> bool
 
 def _preference(db: Registry, namespace: str, ref: ServiceRef) -> tuple[bool, bool, tuple[str, str, str]]:
     found = service(db, ref)
-    assert found is not None
+    if found is None:
+        return (True, True, ("", "", ""))
     return (ref.namespace != namespace, not found.kubernetes, found.created)
 
 
@@ -162,7 +164,7 @@ def _egress_host(text: str, namespace: str) -> tuple[str, str]:
 
 
 def exports_virtual_service(db: Registry, key: Key, namespace: str) -> int | None:
-    """Rank of a VirtualService for clients in `namespace`: 0 private, 1 exported to it by name, 2 public; None hidden."""
+    """Rank of a VirtualService for clients in `namespace`: 0 private, 1 exported to it, 2 public; None hidden."""
     row = db.virtual_services.get(key)
     if row is None:
         return None
@@ -172,5 +174,3 @@ def exports_virtual_service(db: Registry, key: Key, namespace: str) -> int | Non
     if "." in export_to and row.meta.namespace == namespace:
         return 0
     return 1 if namespace in export_to else None
-
-
