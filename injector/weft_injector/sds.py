@@ -1,26 +1,22 @@
 """File-based SDS: the documents that tell Envoy where a workload's certificate and the mesh's roots lie.
 
-Clusters and listeners name these documents by path, and the path is the same for every proxy: so the control
-plane serves the same bytes to all of them, and no certificate ever passes through it. In a pod the folder is
-a volume at a fixed place; beside other sidecars on one machine it is relative to each Envoy's own working
-directory.
+Clusters and listeners name these documents by path, and the path is the same for every proxy: so the control plane
+serves the same bytes to all of them, and no workload's key ever passes through it. The path is relative, in a pod as on
+a laptop; each Envoy runs in a working directory of its own.
 
-Envoy checks when it takes a configuration that the path exists (`envoy --mode validate` too), so the
-documents must be there before the process starts. Each document holds one secret, as Envoy wants of an SDS
-response.
+Envoy checks when it takes a configuration that the path exists (`envoy --mode validate` too), so the documents must be
+there before the process starts. Each document holds one secret, as Envoy wants of an SDS response.
 """
 
 import json
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
+
+from weft_core.names import CERTIFICATE_SECRET, CERTIFICATES_DIRECTORY, ROOT_SECRET, SECRET_FILES
 
 _SECRET_TYPE = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type URL
 
-IDENTITY_SECRET = "default"  # noqa: S105 - Istio's name of the workload's own certificate
-ROOTS_SECRET = "ROOTCA"  # noqa: S105 - Istio's name of the mesh's roots
-
-IDENTITY_DOCUMENT = "sds-default.json"
-ROOTS_DOCUMENT = "sds-ROOTCA.json"
 CREDENTIALS_FILE = "credentials.pem"
 ROOTS_FILE = "root.pem"
 
@@ -39,8 +35,8 @@ class SecretFolder:
     """Absolute, or relative to Envoy's working directory; without a trailing slash."""
 
     def document(self, secret: str) -> str:
-        """The path of the document of `IDENTITY_SECRET` or `ROOTS_SECRET`."""
-        return f"{self.path}/{_DOCUMENTS[secret]}"
+        """The path of the document of `CERTIFICATE_SECRET` or `ROOT_SECRET`."""
+        return f"{self.path}/{_document_name(secret)}"
 
     def secret_config(self, secret: str) -> dict[str, Any]:
         """The `SdsSecretConfig` by which a TLS context of the bootstrap asks for the secret."""
@@ -50,8 +46,10 @@ class SecretFolder:
     def documents(self) -> dict[str, bytes]:
         """Both documents, by file name. They never change, whatever is renewed."""
         return {
-            IDENTITY_DOCUMENT: _discovery_response(IDENTITY_SECRET, "tls_certificate", self._certificate()),
-            ROOTS_DOCUMENT: _discovery_response(ROOTS_SECRET, "validation_context", self._roots()),
+            _document_name(CERTIFICATE_SECRET): _discovery_response(
+                CERTIFICATE_SECRET, "tls_certificate", self._certificate()
+            ),
+            _document_name(ROOT_SECRET): _discovery_response(ROOT_SECRET, "validation_context", self._roots()),
         }
 
     def _certificate(self) -> dict[str, Any]:
@@ -69,12 +67,13 @@ class SecretFolder:
         }
 
 
-_DOCUMENTS = {IDENTITY_SECRET: IDENTITY_DOCUMENT, ROOTS_SECRET: ROOTS_DOCUMENT}
+WORKLOAD_SECRETS = SecretFolder(CERTIFICATES_DIRECTORY)
+"""Where clusters and listeners of the mesh look."""
 
-POD_SECRETS = SecretFolder("/var/run/secrets/weft.dev")
-"""In a pod: the volume that the webhook adds."""
-LOCAL_SECRETS = SecretFolder("certs")
-"""Beside other sidecars on one machine: each Envoy runs in a folder of its own."""
+
+def _document_name(secret: str) -> str:
+    """The document's file name, as the control plane knows it."""
+    return PurePosixPath(SECRET_FILES[secret]).name
 
 
 def _discovery_response(name: str, kind: str, content: dict[str, Any]) -> bytes:

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 import aiohttp
 import pytest
 
+from weft_core.names import CERTIFICATE_SECRET, ROOT_SECRET
 from weft_injector.ca.authority import Authority
 from weft_injector.ca.identity import SpiffeId
 from weft_injector.files import CredentialFolder
 from weft_injector.renewal import RenewalPolicy
 from weft_injector.renewer import Renewer, Workload
-from weft_injector.sds import IDENTITY_SECRET, LOCAL_SECRETS, ROOTS_SECRET
+from weft_injector.sds import WORKLOAD_SECRETS
 
 pytestmark = pytest.mark.envoy
 
@@ -75,10 +76,10 @@ def tls_context(kind: str, peer: SpiffeId, **extra: Any) -> dict[str, Any]:
     """mTLS from the files that the two documents name, for a peer of exactly this identity."""
     match = {"san_type": "URI", "matcher": {"exact": str(peer)}}
     common = {
-        "tls_certificate_sds_secret_configs": [LOCAL_SECRETS.secret_config(IDENTITY_SECRET)],
+        "tls_certificate_sds_secret_configs": [WORKLOAD_SECRETS.secret_config(CERTIFICATE_SECRET)],
         "combined_validation_context": {
             "default_validation_context": {"match_typed_subject_alt_names": [match]},
-            "validation_context_sds_secret_config": LOCAL_SECRETS.secret_config(ROOTS_SECRET),
+            "validation_context_sds_secret_config": WORKLOAD_SECRETS.secret_config(ROOT_SECRET),
         },
     }
     context = {"@type": f"{TYPE}.transport_sockets.tls.v3.{kind}", "common_tls_context": common, **extra}
@@ -202,7 +203,7 @@ async def load(url: str, stop: asyncio.Event, connections: int = 4) -> Counter[i
 
 def workload(identity: SpiffeId, folder: Path) -> Workload:
     """A workload whose Envoy runs in `folder`."""
-    destination = CredentialFolder(folder / LOCAL_SECRETS.path, seen_as=LOCAL_SECRETS)
+    destination = CredentialFolder(folder / WORKLOAD_SECRETS.path, seen_as=WORKLOAD_SECRETS)
     return Workload(name=identity.service_account, identity=identity, destination=destination)
 
 

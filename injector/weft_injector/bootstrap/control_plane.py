@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from weft_core.names import CERTIFICATE_SECRET, ROOT_SECRET
 from weft_injector.bootstrap.address import duration, is_ip_address, is_loopback, socket_address
-from weft_injector.sds import IDENTITY_SECRET, POD_SECRETS, ROOTS_SECRET, SecretFolder
+from weft_injector.sds import WORKLOAD_SECRETS, SecretFolder
 
 XDS_CLUSTER = "xds-grpc"
 """Istio's name for it, which dashboards select on."""
@@ -28,7 +29,7 @@ class MutualTls:
 
     server_name: str
     """The DNS name in the control plane's certificate; also sent as SNI."""
-    secrets: SecretFolder = POD_SECRETS
+    secrets: SecretFolder = WORKLOAD_SECRETS
 
     def transport_socket(self) -> dict[str, Any]:
         """The `transport_socket` of the xds cluster. Both ends are ours, so nothing below TLS 1.3 is spoken."""
@@ -39,10 +40,10 @@ class MutualTls:
                 "tls_maximum_protocol_version": "TLSv1_3",
             },
             "alpn_protocols": ["h2"],
-            "tls_certificate_sds_secret_configs": [self.secrets.secret_config(IDENTITY_SECRET)],
+            "tls_certificate_sds_secret_configs": [self.secrets.secret_config(CERTIFICATE_SECRET)],
             "combined_validation_context": {
                 "default_validation_context": {"match_typed_subject_alt_names": [match]},
-                "validation_context_sds_secret_config": self.secrets.secret_config(ROOTS_SECRET),
+                "validation_context_sds_secret_config": self.secrets.secret_config(ROOT_SECRET),
             },
         }
         context = {

@@ -2,7 +2,7 @@
 
 An authority is a key with the certificates that prove it: a root made for this mesh, or an intermediate
 plugged in from an organisation's own CA (see `plugged_in`). It holds no clock and does no I/O. Making a key
-and signing with P-256 takes about 0.1 ms, an RSA authority a few milliseconds; callers on an event loop hand
+and signing with P-256 takes about 0.2 ms, an RSA authority a few milliseconds; callers on an event loop hand
 it to a thread.
 """
 

@@ -15,7 +15,7 @@ from weft_core.errors import CertificateFault
 from weft_injector.ca.authority import Authority
 from weft_injector.ca.identity import SpiffeId
 from weft_injector.files import AtomicFolder, CredentialFolder
-from weft_injector.sds import CREDENTIALS_FILE, LOCAL_SECRETS, ROOTS_FILE
+from weft_injector.sds import CREDENTIALS_FILE, ROOTS_FILE, WORKLOAD_SECRETS
 
 
 @pytest.fixture
@@ -118,14 +118,14 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_key_and_certificate_are_one_file_that_fits(
     tmp_path: Path, authority: Authority, reviews: SpiffeId, now: datetime
 ) -> None:
-    destination = CredentialFolder(tmp_path / "certs", seen_as=LOCAL_SECRETS)
+    destination = CredentialFolder(tmp_path / "certs", seen_as=WORKLOAD_SECRETS)
     destination.deliver(authority.issue(reviews, now=now), authority.bundle)
     credentials = (tmp_path / "certs" / CREDENTIALS_FILE).read_bytes()
     assert credentials.startswith(b"-----BEGIN PRIVATE KEY-----"), "the key comes first, as in a pod certificate"
     key = serialization.load_pem_private_key(credentials, password=None)
     assert key.public_key() == x509.load_pem_x509_certificate(credentials).public_key()
     assert (tmp_path / "certs" / ROOTS_FILE).read_bytes() == authority.bundle.pem
-    for name, document in LOCAL_SECRETS.documents().items():
+    for name, document in WORKLOAD_SECRETS.documents().items():
         assert (tmp_path / "certs" / name).read_bytes() == document
 
 
@@ -135,5 +135,5 @@ def test_a_leaf_without_its_key_is_not_written(
     public_key = ec.generate_private_key(ec.SECP256R1()).public_key()
     leaf = authority.issue(reviews, now=now, public_key=public_key)
     with pytest.raises(CertificateFault, match="is not here"):
-        CredentialFolder(tmp_path / "certs", seen_as=LOCAL_SECRETS).deliver(leaf, authority.bundle)
+        CredentialFolder(tmp_path / "certs", seen_as=WORKLOAD_SECRETS).deliver(leaf, authority.bundle)
     assert not (tmp_path / "certs").exists()

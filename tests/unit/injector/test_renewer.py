@@ -19,7 +19,7 @@ from weft_injector.ca.leaf import Leaf
 from weft_injector.files import CredentialFolder
 from weft_injector.renewal import RenewalPolicy
 from weft_injector.renewer import LONGEST_NAP, Renewer, Workload
-from weft_injector.sds import LOCAL_SECRETS
+from weft_injector.sds import WORKLOAD_SECRETS
 
 HOUR = timedelta(hours=1)
 
@@ -246,7 +246,7 @@ async def test_the_event_loop_is_never_blocked(
     renewer: Renewer, reviews: SpiffeId, clock: TurnedClock, tmp_path: Path
 ) -> None:
     """Key generation, signing and file writing all happen in threads."""
-    folder = CredentialFolder(tmp_path / "certs", seen_as=LOCAL_SECRETS)
+    folder = CredentialFolder(tmp_path / "certs", seen_as=WORKLOAD_SECRETS)
     with blockbuster_ctx():
         await renewer.register(Workload(name="files", identity=reviews, destination=folder))
         await pass_time(clock, timedelta(minutes=31))
