@@ -56,7 +56,8 @@ async def test_output_of_both_streams_arrives_line_by_line_and_in_order(
 async def test_huge_lines_and_binary_output_are_kept_harmless(
     supervise: Callable[..., Supervisor], python: MakeProcess, logs: Any
 ) -> None:
-    source = "import sys; o = sys.stdout.buffer; o.write(b'x' * 3_000_000 + b'\\n' + bytes(range(256)) + b'done\\n'); o.flush()"
+    output = r"b'x' * 3_000_000 + b'\n' + bytes(range(256)) + b'done\n'"
+    source = f"import sys; o = sys.stdout.buffer; o.write({output}); o.flush()"
     async with supervise() as supervisor:
         supervisor.add(python(f"{source}; {SLEEP}"))
         await until(lambda: logs.lines["app"] and logs.lines["app"][-1].endswith("done"))
