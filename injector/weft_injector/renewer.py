@@ -107,9 +107,12 @@ class Renewer:
         """
         if workload.name in self._entries:
             raise ValueError(f"{workload.name} is registered already")
+        signer = self._authority, self._bundle
         entry = _Entry(workload=workload, leaf=await self._issue(workload))
         if self._entries.setdefault(workload.name, entry) is not entry:
-            raise ValueError(f"{workload.name} was registered twice at once")
+            raise ValueError(f"{workload.name} is registered already")
+        if signer != (self._authority, self._bundle):
+            entry.replaced.set()  # replaced while the leaf was being signed
         _log.info("certificate_issued", **_fields(entry))
         entry.task = self._tasks.create_task(self._keep_fresh(entry), name=f"renew {workload.name}")
         return entry.leaf

@@ -96,13 +96,14 @@ class Authority:
         lifetime: timedelta,
         public_key: PublicKey | None,
     ) -> Leaf:
+        asked_for = Validity.starting(now, lifetime)
         expiry = self.expires_at
         if now >= expiry:
             raise CertificateFault(
                 f"the authority of {self.trust_domain} has expired at {expiry:%Y-%m-%dT%H:%M:%SZ}; replace it"
             )
         key = new_key() if public_key is None else None
-        validity = Validity.starting(now, lifetime).ending_by(expiry)
+        validity = asked_for.ending_by(expiry)
         certificate = leaf_certificate(
             issuer=self.certificate,
             issuer_key=self.key,

@@ -128,8 +128,14 @@ def test_an_impossible_trust_domain_makes_no_root(now: datetime) -> None:
 
 
 def test_a_time_without_its_zone_is_refused(authority: Authority, reviews: SpiffeId) -> None:
-    with pytest.raises((ValueError, TypeError)):
+    with pytest.raises(ValueError, match="time zone"):
         authority.issue(reviews, now=datetime(2026, 3, 1))
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_a_life_without_length_is_refused(authority: Authority, reviews: SpiffeId, now: datetime, seconds: int) -> None:
+    with pytest.raises(ValueError, match="ends before it begins"):
+        authority.issue(reviews, now=now, lifetime=timedelta(seconds=seconds))
 
 
 def test_the_control_planes_certificate_names_hosts(authority: Authority, now: datetime) -> None:

@@ -36,6 +36,7 @@ def make_ca(
     is_ca: bool = True,
     may_sign: bool = True,
     path_length: int | None = None,
+    named_key: bool = True,
     lifetime: timedelta = timedelta(days=365),
 ) -> Ca:
     key = key or ec.generate_private_key(ec.SECP256R1())
@@ -49,11 +50,12 @@ def make_ca(
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + lifetime)
         .add_extension(x509.BasicConstraints(ca=is_ca, path_length=path_length), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.KeyUsage(not may_sign, False, False, False, False, may_sign, may_sign, False, False), critical=True
         )
     )
+    if named_key:
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     if issuer:
         issuer_id = issuer.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
         authority_id = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_id)
@@ -116,6 +118,16 @@ def test_an_rsa_ca_signs_ecdsa_leafs(reviews: SpiffeId, now: datetime) -> None:
     files = PluggedInCertificates(ca_cert=ca.pem, ca_key=private_key_pem(ca.key), root_cert=ca.pem)
     leaf = files.authority(trust_domain="cluster.local", now=now).issue(reviews, now=now)
     x509.load_pem_x509_certificate(leaf.chain_pem).verify_directly_issued_by(ca.certificate)
+
+
+def test_a_ca_without_a_key_identifier_still_issues_leafs_that_name_its_key(reviews: SpiffeId, now: datetime) -> None:
+    ca = make_ca("old", now, named_key=False)
+    files = PluggedInCertificates(ca_cert=ca.pem, ca_key=private_key_pem(ca.key), root_cert=ca.pem)
+    leaf = x509.load_pem_x509_certificate(
+        files.authority(trust_domain="cluster.local", now=now).issue(reviews, now=now).chain_pem
+    )
+    issuer = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+    assert issuer.key_identifier == x509.SubjectKeyIdentifier.from_public_key(ca.key.public_key()).digest
 
 
 def test_a_leaf_does_not_outlive_an_intermediate(root: Ca, reviews: SpiffeId, now: datetime) -> None:

@@ -207,6 +207,19 @@ async def test_replacing_the_root_renews_everything_at_once(
         assert box.delivered[-1][1] == bundle
 
 
+async def test_a_root_replaced_during_registration_is_not_missed(
+    renewer: Renewer, workload: Workload, box: Box, authority: Authority, now: datetime
+) -> None:
+    successor = Authority.self_made(trust_domain="cluster.local", now=now)
+    registering = asyncio.ensure_future(renewer.register(workload))
+    await asyncio.sleep(0)
+    both = authority.bundle.joined(successor.bundle)
+    renewer.replace(authority, both)
+    await registering
+    await settle()
+    assert [bundle for _, bundle in box.delivered] == [authority.bundle, both]
+
+
 async def test_an_unregistered_workload_is_left_alone(
     renewer: Renewer, workload: Workload, box: Box, clock: TurnedClock
 ) -> None:
@@ -240,6 +253,12 @@ async def test_a_name_is_registered_once(renewer: Renewer, workload: Workload) -
     await renewer.register(workload)
     with pytest.raises(ValueError, match="registered already"):
         await renewer.register(workload)
+
+
+async def test_of_two_registrations_at_once_one_is_refused(renewer: Renewer, workload: Workload) -> None:
+    results = await asyncio.gather(*(renewer.register(workload) for _ in range(2)), return_exceptions=True)
+    assert [type(result) for result in results].count(ValueError) == 1
+    assert set(renewer.expiries()) == {workload.name}
 
 
 async def test_the_event_loop_is_never_blocked(
