@@ -31,9 +31,11 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The time, aware of its zone."""
+        ...
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
+        ...
 
 
 class SystemClock:
@@ -53,6 +55,7 @@ class Destination(Protocol):
 
     def deliver(self, leaf: Leaf, bundle: TrustBundle) -> None:
         """Put both in force at once. Whatever it raises counts as a failed renewal and is tried again."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
