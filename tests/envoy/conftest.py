@@ -21,7 +21,7 @@ from envoy.config.core.v3.config_source_pb2 import AggregatedConfigSource, ApiVe
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
-from envoy.config.route.v3.route_pb2 import RouteConfiguration, Vhds
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -193,6 +193,7 @@ class ControlPlane:
 
     async def start(self, **options: Any) -> None:
         """Serve, as a process would that has just been started."""
+        self.registry = CollectorRegistry()
         fanout = self.fanout = Fanout(
             self.graph, self._catalog(), Quarantine(self.rejections.append), failed=self._failed
         )
@@ -201,7 +202,7 @@ class ControlPlane:
             by_namespace(()),
             replace(ServerOptions(address=f"127.0.0.1:{self.port}"), **options),
             tls=None,
-            registry=CollectorRegistry(),
+            registry=self.registry,
         )
         await self._server.start()
 
@@ -210,6 +211,11 @@ class ControlPlane:
         """The running server."""
         assert self._server is not None
         return self._server
+
+    def pushes(self) -> dict[str, float]:
+        """Responses sent since the start, by type."""
+        samples = [s for family in self.registry.collect() for s in family.samples if s.name == "pilot_xds_pushes"]
+        return {sample.labels["type"]: sample.value for sample in samples}
 
     async def stop(self) -> None:
         """End it, streams included."""
@@ -358,7 +364,10 @@ class Resources:
 
     def routes(self, name: str, *hosts: VirtualHost, vhds: bool = False) -> RouteConfiguration:
         """A route configuration, with `vhds` one that takes more virtual hosts over ADS."""
-        return RouteConfiguration(name=name, virtual_hosts=hosts, vhds=Vhds(config_source=ADS) if vhds else None)
+        message = RouteConfiguration(name=name, virtual_hosts=hosts, ignore_port_in_host_matching=True)
+        if vhds:
+            message.vhds.config_source.CopyFrom(ADS)
+        return message
 
     def says(self, name: str, text: str, domain: str = "*", status: int = 200) -> VirtualHost:
         """A virtual host that answers by itself."""

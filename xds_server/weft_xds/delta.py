@@ -63,7 +63,7 @@ class Session:
 
     # events
 
-    def receive(self, request: Request, now: float) -> bool:
+    def receive(self, request: Request) -> bool:
         """Take in a request; False where its nonce answers no response that is still without an answer."""
         subscription = self._subscriptions.get(request.type_url)
         if subscription is None:
@@ -80,7 +80,6 @@ class Session:
         subscription.subscribe(request)
         if first:
             self._catch_up(subscription)
-        self._check_complete(now)
         return known
 
     def mark(self, type_url: str, names: Collection[str]) -> bool:
@@ -107,7 +106,12 @@ class Session:
 
     def poll(self, now: float) -> Response | None:
         """The next response that may go now, counted as sent; None where nothing may."""
-        self._check_complete(now)
+        response = self._next(now)
+        if response is None and self._completes(now):
+            response = self._next(now)
+        return response
+
+    def _next(self, now: float) -> Response | None:
         for subscription in self._in_order():
             removals = self._may_remove(subscription, now)
             if not self._may_send(subscription, removals, now):
@@ -217,27 +221,28 @@ class Session:
 
     # readiness
 
-    def _check_complete(self, now: float) -> None:
-        """Note the end of the first round.
+    def _completes(self, now: float) -> bool:
+        """Whether the first round has ended just now.
 
         Where a proxy has ACKed all that it asked for, but has not asked for all there is, it is given `patience` to do
         so: it may be about to (Envoy ACKs a listener before it asks for its routes), or may never (a listener that it
         refused would have asked).
         """
         if self.complete or not {CDS, LDS} <= self._subscriptions.keys():
-            return
+            return False
         if not all(subscription.settled for subscription in self._subscriptions.values()):
             self._idle_since = None
-            return
+            return False
         if not all(map(self._has_all, PUSH_ORDER)):
             if self._idle_since is None:
                 self._idle_since = now
             if now < self._idle_since + self._patience:
-                return
+                return False
         self.complete = True
         self._idle_since = None
         for type_url, subscription in self._subscriptions.items():
             subscription.mark(self._view.last(type_url))
+        return True
 
     def _has_all(self, type_url: str) -> bool:
         subscription = self._subscriptions.get(type_url)

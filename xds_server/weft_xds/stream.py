@@ -105,7 +105,7 @@ class Stream:
         now = self._clock()
         if request.error is not None:
             self._metrics.rejected(request.type_url)
-        self._session.receive(request, now)
+        self._session.receive(request)
         if self._changed_at is not None and self._session.settled:
             self._metrics.converged(now - self._changed_at)
             self._changed_at = None
@@ -124,6 +124,8 @@ class Stream:
                 )
                 self._metrics.pushed(response.type_url, len(data))
                 await self._channel.write(data)
+            if self._session.settled:
+                self._changed_at = None  # the change was none to this proxy
             deadline = self._session.deadline(self._clock())
             timer = loop.call_at(deadline, self._wake.set) if deadline is not None else None
             try:
