@@ -1,14 +1,14 @@
 """HTTP routes: what a request must look like, and what becomes of it; and the little that TCP and TLS routes have.
 
-Shares are whole numbers out of a million (Envoy's `FractionalPercent` over MILLION), times are timedeltas. Lists keep the
-order in which Envoy tries or applies them. Nothing here knows where it came from but `origins` and `config`.
+Shares are whole numbers out of a million (Envoy's `FractionalPercent` over MILLION), times are timedeltas. Lists keep
+the order in which Envoy tries or applies them. Nothing here knows where it came from but `origins` and `config`.
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, StrEnum
 
-from weft_core.ir.traffic_policy import HashPolicy
+from weft_core.ir.traffic_policy import HashPolicy, TcpSettings
 from weft_core.problems import ObjectRef
 
 MILLION = 1_000_000
@@ -298,12 +298,10 @@ class TcpRoute:
     Empty `sni_hosts` and `destination_subnets` hold for all connections of the service.
     """
 
-    clusters: tuple[WeightedCluster, ...]
+    clusters: tuple[tuple[str, int], ...]
+    """(cluster, weight)."""
+    stat_prefix: str
     sni_hosts: tuple[str, ...] = ()
     destination_subnets: tuple[str, ...] = ()
-    stat_prefix: str = ""
-    idle_timeout: timedelta | None = None
-    max_connection_duration: timedelta | None = None
-    use_source_ip: bool = False
-    """Connections are spread by a hash of the client's address."""
+    settings: TcpSettings = TcpSettings()
     origins: tuple[ObjectRef, ...] = ()
