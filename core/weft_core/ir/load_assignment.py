@@ -11,10 +11,10 @@ UNKNOWN = Locality()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nearness:
-    """Which endpoints a client prefers by where they are: localities are either weighted, or used in order of priority."""
+    """Which endpoints a client prefers by where they are: localities are weighted, or used in order of priority."""
 
     shares: tuple[tuple[str, int], ...] | None = None
-    """(locality pattern, per cent): only these localities are used, by these weights. Empty: all, by their endpoints."""
+    """(locality pattern, per cent): these localities alone, by these weights. Empty: all, by their endpoints."""
     labels: tuple[tuple[str, str], ...] = ()
     """Labels as the client has them, most important first: the more of them agree in a row, the sooner used."""
     client: Locality | None = None

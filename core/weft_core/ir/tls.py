@@ -35,7 +35,9 @@ class RootsFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemRoots:
-    """The authorities that the operating system trusts."""
+    """The authorities that the operating system trusts, and perhaps a revocation list in a file."""
+
+    revoked: str = ""
 
 
 ClientCertificate = MeshSecret | PushedSecret | CertificateFiles

@@ -80,7 +80,6 @@ class RetryBudget:
 
     percent: float = 20.0
     minimum_concurrency: int = 3
-    interval: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +117,8 @@ class OutlierDetection:
     interval: timedelta | None = None
     base_ejection_time: timedelta | None = None
     max_ejection_percent: int | None = None
+    error_statuses: tuple[int, ...] = ()
+    """HTTP statuses that count as errors, in place of all 5xx."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
