@@ -56,12 +56,12 @@ def service_cluster_ids(db: Registry, client: Client, ref: ServiceRef) -> tuple[
 
 
 @query
-def cluster(db: Registry, key: ClusterId) -> Cluster:
-    """One outbound cluster. Its endpoints are in it only where Envoy resolves them by DNS."""
+def cluster(db: Registry, key: ClusterId) -> Cluster | None:
+    """One outbound cluster; None once its service is gone. It holds endpoints only where Envoy resolves them by DNS."""
     found = service(db, key.ref)
     port = found.port(key.port) if found else None
     if found is None or port is None:
-        return Cluster(name=key.name, type=ClusterType.STATIC)
+        return None
     blocks = policy_blocks(db, key.rules, key.port, key.subset)
     defaults = upstream_defaults(db)
     limits = pool(blocks.connection_pool, blocks.retry_budget, port.protocol, defaults)

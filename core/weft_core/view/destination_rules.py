@@ -142,7 +142,7 @@ def subset_labels(db: Registry, keys: tuple[Key, ...], name: str) -> Labels | No
 
 
 def _tiers(scopes: Iterable[RuleScope], *, client: str, service: str, root: str) -> tuple[list[RuleScope], ...]:
-    """The rules by tier, first tier first. To clients in the root namespace its public rules are the mesh's, so last."""
+    """The rules by tier, first tier first. In the root namespace, its public rules are the mesh's, so last."""
     own = [s for s in scopes if s.namespace == client and "~" not in s.export_to]
     if client == root:
         own = [s for s in own if s.selector is not None or s.export_to == (".",)]

@@ -1,4 +1,4 @@
-"""Load assignments: the endpoints of a cluster, by locality, in the order in which the clients of one place use them."""
+"""Load assignments: the endpoints of a cluster by locality, in the order in which clients of one place use them."""
 
 import ipaddress
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ _CANONICAL_REVISION = ("service.istio.io/canonical-revision", "app.kubernetes.io
 
 @query
 def load_assignment(db: Registry, key: LoadAssignmentId) -> LoadAssignment:
-    """The endpoints of an EDS cluster. Addresses that are names are left out: for one of them Envoy would refuse all."""
+    """The endpoints of an EDS cluster. Names are left out: for one among the addresses Envoy would refuse all."""
     selector = dict(key.labels)
     found = [i for i in instances(db, key.ref, key.port) if selects(selector, i.labels) and _is_address(i.address)]
     declared = service(db, key.ref)

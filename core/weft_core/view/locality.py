@@ -1,8 +1,8 @@
 """Locality load balancing: whose wishes hold for a cluster, and what they mean for clients of one place.
 
-A rule's localityLbSetting goes before the Service's trafficDistribution, and that before the mesh's setting, which is on and
-without wishes by default. Failover needs outlier detection: where no endpoint is ever found unhealthy, no priority is ever left, and
-clients would keep to endpoints near them whatever these do. A Service's own wish is honoured without.
+A rule's localityLbSetting goes before the Service's trafficDistribution, and that before the mesh's setting, which is on
+and without wishes by default. Failover needs outlier detection: where no endpoint is ever found unhealthy, clients would
+keep to those near them whatever these do. A Service's own wish is honoured without.
 """
 
 from weft_core.graph import query
@@ -58,7 +58,7 @@ def in_locality(locality: Locality, pattern: str) -> bool:
     """Whether a locality fits `region/zone/subzone`, where `*` and whatever is left out fit everything."""
     parts = pattern.split("/")
     have = (locality.region, locality.zone, locality.sub_zone)
-    return all(part == "*" or part == own for part, own in zip(parts, have, strict=False))
+    return all(part in ("*", own) for part, own in zip(parts, have, strict=False))
 
 
 def locality_labels(locality: Locality) -> dict[str, str]:
@@ -82,9 +82,8 @@ def _settings_of_rule(db: Registry, key: tuple[str, str]) -> tuple[LocalityLoadB
     if row is None:
         return ()
     policies = [row.spec.traffic_policy, *(subset.traffic_policy for subset in row.spec.subsets)]
-    blocks = [
-        block for p in policies if p for block in (p.load_balancer, *(e.load_balancer for e in p.port_level_settings))
-    ]
+    holders = [holder for policy in policies if policy for holder in (policy, *policy.port_level_settings)]
+    blocks = [holder.load_balancer for holder in holders]
     return tuple(block.locality_lb_setting for block in blocks if block and block.locality_lb_setting)
 
 

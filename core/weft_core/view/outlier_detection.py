@@ -23,6 +23,6 @@ def outlier_detection(settings: model.OutlierDetection | None) -> OutlierDetecti
 def panic_threshold(settings: model.OutlierDetection | None) -> float | None:
     """Share of healthy endpoints below which the ejected are used again (per cent).
 
-    With outlier detection it is 0 unless minHealthPercent is set: to eject an endpoint and use it all the same helps nobody.
+    With outlier detection it is 0 unless minHealthPercent is set: an ejected endpoint must not be used all the same.
     """
     return None if settings is None else float(settings.min_health_percent or 0)

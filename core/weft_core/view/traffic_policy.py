@@ -1,8 +1,8 @@
 """Traffic policy: which of a rule's blocks apply to one port and subset.
 
-A block is taken or left as a whole, fields are never mixed. The destination's blocks are replaced by those of its entry for the
-port: all four, also the ones which that entry leaves out. A subset's blocks then replace what is left, one by one; a subset's
-own entry for the port replaces all four again.
+A block is taken or left as a whole, fields are never mixed. The destination's blocks are replaced by those of its entry
+for the port: all four, also the ones which that entry leaves out. A subset's blocks then replace what is left, one by
+one; a subset's own entry for the port replaces all four again.
 """
 
 from dataclasses import dataclass
