@@ -14,9 +14,9 @@ from typing import Protocol
 
 import structlog
 
+from weft_core.spiffe import SpiffeId
 from weft_injector.ca.authority import Authority
 from weft_injector.ca.bundle import TrustBundle
-from weft_injector.ca.identity import SpiffeId
 from weft_injector.ca.leaf import Leaf
 from weft_injector.renewal import RenewalPolicy
 

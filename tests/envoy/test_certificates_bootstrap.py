@@ -19,11 +19,11 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import json_format
 
 from weft_core.proxy import ProxyId, ProxyKind
+from weft_core.spiffe import SpiffeId
 from weft_injector.bootstrap.control_plane import ControlPlane, MutualTls
 from weft_injector.bootstrap.document import ProxyPorts, bootstrap
 from weft_injector.bootstrap.node import Locality, ProxyNode
 from weft_injector.ca.authority import Authority
-from weft_injector.ca.identity import SpiffeId
 from weft_injector.files import CredentialFolder
 from weft_injector.sds import WORKLOAD_SECRETS
 

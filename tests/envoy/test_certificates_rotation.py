@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 
 from weft_core.names import CERTIFICATE_SECRET, ROOT_SECRET
+from weft_core.spiffe import SpiffeId
 from weft_injector.ca.authority import Authority
-from weft_injector.ca.identity import SpiffeId
 from weft_injector.files import CredentialFolder
 from weft_injector.renewal import RenewalPolicy
 from weft_injector.renewer import Renewer, Workload

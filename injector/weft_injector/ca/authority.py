@@ -15,8 +15,8 @@ from typing import Self
 from cryptography import x509
 
 from weft_core.errors import CertificateFault
+from weft_core.spiffe import SpiffeId, check_trust_domain
 from weft_injector.ca.bundle import TrustBundle
-from weft_injector.ca.identity import SpiffeId, check_trust_domain
 from weft_injector.ca.keys import (
     PublicKey,
     SigningKey,

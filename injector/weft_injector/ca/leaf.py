@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from weft_injector.ca.identity import SpiffeId
+from weft_core.spiffe import SpiffeId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

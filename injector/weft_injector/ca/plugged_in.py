@@ -12,9 +12,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from weft_core.errors import CertificateFault
+from weft_core.spiffe import check_trust_domain
 from weft_injector.ca.authority import Authority
 from weft_injector.ca.bundle import TrustBundle
-from weft_injector.ca.identity import check_trust_domain
 from weft_injector.ca.keys import parse_certificates, parse_private_key, subject_text, usable_public_key
 
 CA_CERT = "ca-cert.pem"

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from weft_core.spiffe import SpiffeId
 from weft_injector.ca.authority import Authority
-from weft_injector.ca.identity import SpiffeId
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from weft_core.errors import CertificateFault
+from weft_core.spiffe import InvalidSpiffeIdError, SpiffeId
 from weft_injector.ca.authority import Authority, workload_dns_name
-from weft_injector.ca.identity import InvalidSpiffeIdError, SpiffeId
 from weft_injector.ca.leaf import Leaf
 from weft_injector.ca.profile import CLOCK_SKEW
 

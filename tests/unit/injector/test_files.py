@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from weft_core.errors import CertificateFault
+from weft_core.spiffe import SpiffeId
 from weft_injector.ca.authority import Authority
-from weft_injector.ca.identity import SpiffeId
 from weft_injector.files import AtomicFolder, CredentialFolder
 from weft_injector.sds import CREDENTIALS_FILE, ROOTS_FILE, WORKLOAD_SECRETS
 

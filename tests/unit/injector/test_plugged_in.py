@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509 import verification
 
 from weft_core.errors import CertificateFault
-from weft_injector.ca.identity import SpiffeId
+from weft_core.spiffe import SpiffeId
 from weft_injector.ca.keys import SigningKey, certificates_pem, private_key_pem
 from weft_injector.ca.plugged_in import PluggedInCertificates
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weft_core.spiffe import SpiffeId
 from weft_injector.ca.authority import Authority
-from weft_injector.ca.identity import SpiffeId
 from weft_injector.renewal import RenewalPolicy
 
 lives = st.timedeltas(min_value=timedelta(seconds=2), max_value=timedelta(days=30))

@@ -12,9 +12,9 @@ from blockbuster import blockbuster_ctx
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from weft_core.spiffe import SpiffeId
 from weft_injector.ca.authority import Authority
 from weft_injector.ca.bundle import TrustBundle
-from weft_injector.ca.identity import SpiffeId
 from weft_injector.ca.leaf import Leaf
 from weft_injector.files import CredentialFolder
 from weft_injector.renewal import RenewalPolicy

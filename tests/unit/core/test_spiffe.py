@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft_injector.ca.identity import InvalidSpiffeIdError, SpiffeId
+from weft_core.spiffe import InvalidSpiffeIdError, SpiffeId
 
 trust_domains = st.from_regex(r"[a-z0-9._-]{1,60}", fullmatch=True)
 segments = st.from_regex(r"[A-Za-z0-9._-]{1,63}", fullmatch=True).filter(lambda s: s not in {".", ".."})
