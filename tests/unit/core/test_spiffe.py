@@ -61,5 +61,6 @@ def test_what_the_specification_forbids_is_refused_by_name(uri: str, reason: str
         SpiffeId.parse(uri)
 
 
-def test_the_principal_is_what_authorization_policies_name(reviews: SpiffeId) -> None:
+def test_the_principal_is_what_authorization_policies_name() -> None:
+    reviews = SpiffeId(trust_domain="cluster.local", namespace="bookshop", service_account="reviews")
     assert reviews.principal == "cluster.local/ns/bookshop/sa/reviews"
