@@ -1,8 +1,8 @@
 """Locality load balancing: whose wishes hold for a cluster, and what they mean for clients of one place.
 
-A rule's localityLbSetting goes before the Service's trafficDistribution, and that before the mesh's setting, which is on
-and without wishes by default. Failover needs outlier detection: where no endpoint is ever found unhealthy, clients would
-keep to those near them whatever these do. A Service's own wish is honoured without.
+A rule's localityLbSetting goes before the Service's trafficDistribution, and that before the mesh's setting, which is
+on and without wishes by default. Failover needs outlier detection: where no endpoint is ever found unhealthy, clients
+would keep to those near them whatever these do. A Service's own wish is honoured without.
 """
 
 from weft_core.graph import query
@@ -10,7 +10,8 @@ from weft_core.ir.cluster import ClusterId
 from weft_core.ir.endpoint import Locality
 from weft_core.ir.load_assignment import Nearness
 from weft_core.ir.service import Labels
-from weft_core.model.load_balancer import Distribute, LocalityLoadBalancerSetting
+from weft_core.model.destination_rule import TrafficPolicy
+from weft_core.model.load_balancer import Distribute, LoadBalancerSettings, LocalityLoadBalancerSetting
 from weft_core.registry import Registry
 from weft_core.view.proxies import REGION_LABEL, SUB_ZONE_LABEL, ZONE_LABEL
 from weft_core.view.services import service
@@ -82,9 +83,12 @@ def _settings_of_rule(db: Registry, key: tuple[str, str]) -> tuple[LocalityLoadB
     if row is None:
         return ()
     policies = [row.spec.traffic_policy, *(subset.traffic_policy for subset in row.spec.subsets)]
-    holders = [holder for policy in policies if policy for holder in (policy, *policy.port_level_settings)]
-    blocks = [holder.load_balancer for holder in holders]
+    blocks = [block for policy in policies if policy for block in _load_balancers(policy)]
     return tuple(block.locality_lb_setting for block in blocks if block and block.locality_lb_setting)
+
+
+def _load_balancers(policy: TrafficPolicy) -> tuple[LoadBalancerSettings | None, ...]:
+    return (policy.load_balancer, *(entry.load_balancer for entry in policy.port_level_settings))
 
 
 def _effective(setting: LocalityLoadBalancerSetting, *, fails_over: bool) -> LocalityLoadBalancerSetting | None:

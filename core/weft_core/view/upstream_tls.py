@@ -27,8 +27,8 @@ from weft_core.view.upstream_defaults import upstream_defaults
 MESH_HTTP1_ALPN = ("istio-http/1.1", "istio", "http/1.1")
 MESH_HTTP2_ALPN = ("istio-h2", "istio", "h2")
 MESH_TCP_ALPN = ("istio-peer-exchange", "istio")
-"""What sidecars offer one another. A PERMISSIVE server knows mutual TLS by these names alone, so they are Istio's; the plain
-one among them tells it the version of HTTP."""
+"""What sidecars offer one another. A PERMISSIVE server knows mutual TLS by these names alone, so they are Istio's; the
+plain one among them tells it the version of HTTP."""
 SYSTEM = "system"
 """`caCertificates: system`: what the operating system trusts."""
 
@@ -105,7 +105,7 @@ def _mesh_tls(
 
 
 def mesh_alpn(protocol: Protocol, spoken: HttpProtocol) -> tuple[str, ...]:
-    """What a sidecar offers another. Ports without a protocol offer HTTP/1.1, which listeners override by connection."""
+    """What a sidecar offers another. To ports without a protocol HTTP/1.1, which listeners override by connection."""
     if spoken is HttpProtocol.HTTP2:
         return MESH_HTTP2_ALPN
     return MESH_HTTP1_ALPN if protocol.is_http or protocol is Protocol.AUTO else MESH_TCP_ALPN
