@@ -1,7 +1,7 @@
 """What is wrong with a DestinationRule in its surroundings: what no look at the object alone could tell.
 
-It names a host that nobody declares, subsets that select nothing, or it hides other rules: those of its namespace for the same
-host, or those by which the service's owner defined subsets that routes use.
+It names a host that nobody declares or subsets that select nothing, it is hidden by an older rule of its namespace, or
+it hides the rule by which the service's owner defined subsets that routes use.
 """
 
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def destination_rule_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
 @query
 def subset_uses(db: Registry) -> tuple[SubsetUse, ...]:
     """All routes to subsets, in all VirtualServices."""
-    return tuple(sorted({use for key in db.virtual_services.keys() for use in _uses_of(db, key)}))
+    return tuple(sorted({use for key in db.virtual_services.all_keys() for use in _uses_of(db, key)}))
 
 
 @query
@@ -65,8 +65,12 @@ def _uses_of(db: Registry, key: Key) -> tuple[SubsetUse, ...]:
     row = db.virtual_services.get(key)
     if row is None:
         return ()
-    routes = (*row.spec.http, *row.spec.tls, *row.spec.tcp)
-    destinations = (entry.destination for route in routes for entry in route.route)
+    spec = row.spec
+    destinations = (
+        *(entry.destination for http in spec.http for entry in http.route),
+        *(entry.destination for tls in spec.tls for entry in tls.route),
+        *(entry.destination for tcp in spec.tcp for entry in tcp.route),
+    )
     return tuple(
         SubsetUse(host=resolve_host(d.host, key[0], db.settings.domain), subset=d.subset, virtual_service=key)
         for d in destinations
@@ -80,18 +84,10 @@ def _refs(db: Registry, host: str) -> tuple[ServiceRef, ...]:
     return tuple(ref for ref in all_refs(db) if matches_host(host, ref.host))
 
 
-def _problem(
-    row: Config[DestinationRule],
-    path: Path,
-    *,
-    code: str,
-    message: str,
-    fix: str,
-    severity: Severity = Severity.WARNING,
-) -> Problem:
+def _warning(row: Config[DestinationRule], path: Path, *, code: str, message: str, fix: str) -> Problem:
     return Problem(
         code=code,
-        severity=severity,
+        severity=Severity.WARNING,
         object=row.meta.ref,
         path=format_path(("spec", *path)),
         message=message,
@@ -101,7 +97,7 @@ def _problem(
 
 
 def _unknown_host(row: Config[DestinationRule], scope: RuleScope) -> Problem:
-    return _problem(
+    return _warning(
         row,
         ("host",),
         code=Code.UNKNOWN_DESTINATION_RULE_HOST,
@@ -111,7 +107,7 @@ def _unknown_host(row: Config[DestinationRule], scope: RuleScope) -> Problem:
 
 
 def _empty_subsets(db: Registry, row: Config[DestinationRule], refs: tuple[ServiceRef, ...]) -> Iterator[Problem]:
-    """Subsets without endpoints, of services that have some: where there are none at all, the labels aren't to blame."""
+    """Subsets without endpoints, of services that have some: where nothing runs at all, labels are not to blame."""
     known = [instance.labels for ref in refs for number in _numbers(db, ref) for instance in instances(db, ref, number)]
     if not known:
         return
@@ -119,7 +115,7 @@ def _empty_subsets(db: Registry, row: Config[DestinationRule], refs: tuple[Servi
         if any(selects(subset.labels, labels) for labels in known):
             continue
         wanted = ", ".join(f"{name}={value}" for name, value in labels_of(subset.labels))
-        yield _problem(
+        yield _warning(
             row,
             ("subsets", index, "labels"),
             code=Code.SUBSET_SELECTS_NO_PODS,
@@ -137,11 +133,11 @@ def _hidden(db: Registry, row: Config[DestinationRule], scope: RuleScope) -> Ite
             continue
         name = f"{other.key[0]}/{other.key[1]}"
         if not other.merges_with(scope):
-            yield _problem(
+            yield _warning(
                 row,
                 ("host",),
                 code=Code.SHADOWED_DESTINATION_RULE,
-                message=f"the older rule {name} for this host, with another exportTo, is used in its place where both apply",
+                message=f"where both apply, the older rule {name} for this host, with another exportTo, is used alone",
                 fix="merge the two rules, or give them the same exportTo",
             )
             continue
@@ -151,7 +147,7 @@ def _hidden(db: Registry, row: Config[DestinationRule], scope: RuleScope) -> Ite
 def _lost_to(db: Registry, row: Config[DestinationRule], other: RuleScope, name: str) -> Iterator[Problem]:
     older = merged_rule(db, (other.key,))
     if row.spec.traffic_policy is not None and older.policy is not None:
-        yield _problem(
+        yield _warning(
             row,
             ("trafficPolicy",),
             code=Code.SHADOWED_DESTINATION_RULE,
@@ -160,7 +156,7 @@ def _lost_to(db: Registry, row: Config[DestinationRule], other: RuleScope, name:
         )
     for index, subset in enumerate(row.spec.subsets):
         if older.subset(subset.name) is not None:
-            yield _problem(
+            yield _warning(
                 row,
                 ("subsets", index, "name"),
                 code=Code.SHADOWED_DESTINATION_RULE,
@@ -172,7 +168,7 @@ def _lost_to(db: Registry, row: Config[DestinationRule], other: RuleScope, name:
 def _hides_subsets(
     db: Registry, row: Config[DestinationRule], scope: RuleScope, refs: tuple[ServiceRef, ...]
 ) -> Iterator[Problem]:
-    """Subsets that routes use, and that clients in the rule's namespace lose because it goes before their owner's rule."""
+    """Subsets that routes use, and that clients in this namespace lose because its rule goes before their owner's."""
     for ref in refs:
         mine = rules_in_force(db, scope.namespace, scope.selector or (), ref)
         if scope.key not in mine:
@@ -181,12 +177,12 @@ def _hides_subsets(
         lost = frozenset(subset_names(db, _rules_behind(db, scope, ref, mine))) - kept
         for use in subset_uses(db):
             if use.host == ref.host and use.subset in lost:
-                yield _problem(
+                yield _warning(
                     row,
                     ("host",),
                     code=Code.SHADOWED_DESTINATION_RULE,
-                    message=f"in namespace {scope.namespace} this rule replaces the one that defines subset {use.subset} of "
-                    f"{ref.host}, to which VirtualService {'/'.join(use.virtual_service)} routes",
+                    message=f"to clients in {scope.namespace} this rule replaces the one that defines subset {use.subset} "
+                    f"of {ref.host}, to which VirtualService {'/'.join(use.virtual_service)} routes",
                     fix=f"repeat subset {use.subset} here: rules of several namespaces are never merged",
                 )
 
@@ -208,7 +204,7 @@ def _unsupported(row: Config[DestinationRule]) -> Iterator[Problem]:
     for path, policy in policies:
         for name, alias in (("tunnel", "tunnel"), ("proxy_protocol", "proxyProtocol")):
             if getattr(policy, name, None) is not None:
-                yield _problem(
+                yield _warning(
                     row,
                     (*path, alias),
                     code=Code.UNSUPPORTED_FIELD,
