@@ -29,7 +29,7 @@ async def test_a_refused_cluster_keeps_its_last_good_version_here_and_at_new_pro
     await control_plane.synced()
 
     bad = resources.cluster("c3", alt_stat_name="bad")
-    bad.circuit_breakers.thresholds.add(priority=7)  # type: ignore[arg-type]  # validation fails: nothing is applied
+    bad.circuit_breakers.thresholds.add(priority=7)  # validation fails: nothing is applied
     control_plane.put(bad, *(resources.cluster(name, alt_stat_name=f"{name}-new") for name in names if name != "c3"))
     await control_plane.synced()
     assert await first.stats("^cluster.c3.membership_total") == {"cluster.c3.membership_total": 1}

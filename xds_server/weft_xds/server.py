@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives import serialization
 from prometheus_client import CollectorRegistry
 
 from weft_core.errors import CertificateFault, EnvironmentFault, PortInUse, ProtocolFault
+from weft_core.spiffe import SpiffeId
 from weft_xds.delta import PATIENCE
 from weft_xds.fanout import Fanout
-from weft_xds.identity import Authorize, Identity
+from weft_xds.identity import Authorize, first_identity
 from weft_xds.metrics import XdsMetrics
 from weft_xds.status import ProxyStatus
 from weft_xds.stream import Refused, Stream
@@ -204,9 +205,8 @@ def _certificates(tls: TlsMaterial) -> Any:
     )
 
 
-def _identity(context: "grpc.aio.ServicerContext[bytes, bytes]") -> Identity | None:
-    values = context.auth_context().get("peer_spiffe_id", ())
-    return next((found for uri in values if (found := Identity.from_uri(uri.decode())) is not None), None)
+def _identity(context: "grpc.aio.ServicerContext[bytes, bytes]") -> SpiffeId | None:
+    return first_identity(context.auth_context().get("peer_spiffe_id", ()))
 
 
 def _is_loopback(address: str) -> bool:

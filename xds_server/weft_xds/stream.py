@@ -12,9 +12,10 @@ import structlog
 
 from weft_core.errors import ProtocolFault
 from weft_core.proxy import ProxyId
+from weft_core.spiffe import SpiffeId
 from weft_xds.delta import PATIENCE, Session
 from weft_xds.fanout import Fanout, Marks
-from weft_xds.identity import Authorize, Identity
+from weft_xds.identity import Authorize
 from weft_xds.metrics import XdsMetrics
 from weft_xds.status import ProxyStatus, type_statuses
 from weft_xds.wire import Request, decode_request, encode_response
@@ -56,7 +57,7 @@ class Stream:
         self._proxy: ProxyId
         self._node_id = ""
 
-    async def run(self, identity: Identity | None, authorize: Authorize) -> None:
+    async def run(self, identity: SpiffeId | None, authorize: Authorize) -> None:
         """Serve the stream until either side ends it.
 
         Raises Refused where `authorize` does, and ProtocolFault where the proxy breaks the protocol.
@@ -164,7 +165,7 @@ class Stream:
         )
 
 
-def _authorized(authorize: Authorize, identity: Identity | None, node_id: str, metadata: Mapping[str, Any]) -> ProxyId:
+def _authorized(authorize: Authorize, identity: SpiffeId | None, node_id: str, metadata: Mapping[str, Any]) -> ProxyId:
     verdict = authorize(identity, node_id, metadata)
     if isinstance(verdict, str):
         raise Refused(verdict)

@@ -1,0 +1,105 @@
+"""A catalog over a table, for tests of what serves it: sections per proxy, resources that are written by hand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse, Resource
+
+from weft_core.graph import Graph, Table, query
+from weft_core.problems import ObjectRef
+from weft_core.proxy import ProxyId, ProxyKind
+from weft_xds.catalog import Catalog
+from weft_xds.fanout import Fanout
+from weft_xds.frames import Frame
+from weft_xds.quarantine import Quarantine, Rejection
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Section:
+    type_url: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    type_url: str
+    name: str
+    owner: str
+    last: bool = False
+
+
+class World:
+    """The graph, its two tables, and the fan-out over them. A resource belongs to one section, a content is a text."""
+
+    def __init__(self) -> None:
+        self.graph = Graph()
+        self.contents: Table[Key, str] = Table(self.graph, "contents")
+        self.sections: Table[Section, tuple[Key, ...]] = Table(self.graph, "sections")
+        self.proxies: Table[ProxyId, tuple[Section, ...]] = Table(self.graph, "proxies")
+        self.rejections: list[Rejection] = []
+        self.failures: list[tuple[object, Exception]] = []
+        self.quarantine = Quarantine(self.rejections.append)
+        self.fanout = Fanout(self.graph, self._catalog(), self.quarantine, failed=self._failed)
+
+    def proxy(self, name: str, *sections: Section) -> ProxyId:
+        """Give a proxy its sections."""
+        proxy = ProxyId(ProxyKind.SIDECAR, "shop", name)
+        self.proxies.put(proxy, sections)
+        return proxy
+
+    def put(self, section: Section, name: str, content: str, *, last: bool = False) -> Key:
+        """Write a resource into a section; the content `fails` makes its query raise."""
+        key = Key(section.type_url, name, section.owner, last)
+        self.contents.put(key, content)
+        self.sections.put(section, tuple(sorted({*(self.sections.peek(section) or ()), key})))
+        return key
+
+    def remove(self, section: Section, name: str) -> None:
+        """Take a resource out of its section, and its content away."""
+        keys = self.sections.peek(section) or ()
+        self.sections.put(section, tuple(key for key in keys if key.name != name))
+        for key in keys:
+            if key.name == name:
+                self.contents.put(key, None)
+
+    def _failed(self, key: object, error: Exception) -> None:
+        self.failures.append((key, error))
+
+    def _catalog(self) -> Catalog[Section, Key]:
+        contents, sections, proxies = self.contents, self.sections, self.proxies
+
+        @query
+        def proxy_sections(_db: Graph, proxy: ProxyId) -> tuple[Section, ...]:
+            return proxies.get(proxy) or ()
+
+        @query
+        def section(_db: Graph, key: Section) -> tuple[Key, ...]:
+            return sections.get(key) or ()
+
+        @query
+        def frame(_db: Graph, key: Key) -> Frame | None:
+            content = contents.get(key)
+            if content == "fails":
+                raise ValueError(key.name)
+            return None if content is None else _frame(key, content)
+
+        return Catalog(proxy_sections=proxy_sections, section=section, frame=frame)
+
+
+def _frame(key: Key, content: str) -> Frame:
+    origin = ObjectRef(kind="VirtualService", namespace="shop", name=key.name)
+    resource = Resource(name=key.name, version=content)
+    return Frame(key.name, content, DeltaDiscoveryResponse(resources=[resource]).SerializeToString(), (origin,))
+
+
+@pytest.fixture
+def world() -> World:
+    """An empty world."""
+    return World()
+
+
+@pytest.fixture
+def section() -> Callable[[str, str], Section]:
+    """Names a section by type and owner."""
+    return Section
