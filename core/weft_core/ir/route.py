@@ -14,6 +14,7 @@ from weft_core.problems import ObjectRef
 MILLION = 1_000_000
 MAX_DIRECT_RESPONSE_BODY = 1 << 20
 """Bytes; Envoy's own limit is 4 KiB, Istio's 1 MiB."""
+NO_TCP_SETTINGS = TcpSettings()
 
 
 class MatchKind(StrEnum):
@@ -303,5 +304,5 @@ class TcpRoute:
     stat_prefix: str
     sni_hosts: tuple[str, ...] = ()
     destination_subnets: tuple[str, ...] = ()
-    settings: TcpSettings = TcpSettings()
+    settings: TcpSettings = NO_TCP_SETTINGS
     origins: tuple[ObjectRef, ...] = ()

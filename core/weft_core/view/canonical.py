@@ -1,7 +1,7 @@
 """Names in full: short host names and gateway names of a VirtualService's rules, resolved where they were written.
 
-Short names are meant in the namespace of the object that uses them, never the caller's. Once a delegate's rules stand in
-another object's list nobody could tell any more, so this comes first.
+Short names are meant in the namespace of the object that uses them, never the caller's. Once a delegate's rules stand
+in another object's list nobody could tell any more, so this comes first.
 """
 
 from typing import TypeVar

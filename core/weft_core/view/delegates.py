@@ -1,14 +1,14 @@
 """Delegation: a rule may leave its place to the rules of another VirtualService, as far as these fit into its matches.
 
-A delegate's rule is kept where each of its matches lies within one of the root's: then requests that the root's owner did
-not hand over can't be caught by it. What does not fit is dropped, alone. The delegate's actions go before the root's,
-field by field.
+A delegate's rule is kept where each of its matches lies within one of the root's: then requests that the root's owner
+did not hand over can't be caught by it. What does not fit is dropped, alone. The delegate's actions go before the
+root's, field by field.
 """
 
 from collections.abc import Iterator, Mapping
 
 from weft_core.model.base import StringMatch
-from weft_core.model.virtual_service import HTTPMatchRequest, HTTPRoute
+from weft_core.model.virtual_service import Delegate, HTTPMatchRequest, HTTPRoute
 from weft_core.registry import Key, Registry
 from weft_core.view.canonical import canonical_http
 from weft_core.view.visibility import exports_virtual_service
@@ -27,7 +27,7 @@ def delegated(db: Registry, root: Key, rule: HTTPRoute) -> Iterator[HTTPRoute]:
     if rule.delegate is None:
         yield rule
         return
-    key = delegate_key(root, rule)
+    key = delegate_key(root, rule.delegate)
     row = db.virtual_services.get(key)
     if row is None or row.spec.hosts or exports_virtual_service(db, key, root[0]) is None:
         return
@@ -37,10 +37,9 @@ def delegated(db: Registry, root: Key, rule: HTTPRoute) -> Iterator[HTTPRoute]:
             yield fitted
 
 
-def delegate_key(root: Key, rule: HTTPRoute) -> Key:
+def delegate_key(root: Key, delegate: Delegate) -> Key:
     """The VirtualService that a rule of `root` delegates to."""
-    assert rule.delegate is not None
-    return (rule.delegate.namespace or root[0], rule.delegate.name)
+    return (delegate.namespace or root[0], delegate.name)
 
 
 def _merge(root: HTTPRoute, own: HTTPRoute) -> HTTPRoute | None:

@@ -1,7 +1,8 @@
 """VirtualServices: which of them decide about a host, for whom, in which order.
 
-Candidates are ranked: private to the client's namespace, exported to it by name, public; within a rank the oldest first.
-Sidecars never merge two of them: the first that yields a route takes the host. Gateways concatenate them in this order.
+Candidates are ranked: private to the client's namespace, exported to it by name, public; within a rank the oldest
+first. Sidecars never merge two of them: the first that yields a route takes the host. Gateways concatenate them in this
+order.
 """
 
 from dataclasses import dataclass
