@@ -10,7 +10,7 @@ from enum import StrEnum
 from weft_core.graph import query
 from weft_core.ir.service import Labels
 from weft_core.model.meta import Config
-from weft_core.model.peer_authentication import MutualTLS, PeerAuthentication
+from weft_core.model.peer_authentication import MutualTLS, MutualTLSMode, PeerAuthentication
 from weft_core.registry import Key, Registry
 from weft_core.view.mesh import root_namespace
 from weft_core.view.selectors import project, selects
@@ -103,9 +103,9 @@ def selector_of(row: Config[PeerAuthentication]) -> dict[str, str]:
 
 def _mode(tls: MutualTLS | None) -> MutualTlsMode | None:
     """The mode that is set; None for UNSET, which asks the next level."""
-    if tls is None or tls.mode == "UNSET":
+    if tls is None or tls.mode is MutualTLSMode.UNSET:
         return None
-    return MutualTlsMode(tls.mode)
+    return MutualTlsMode(tls.mode.value)
 
 
 def _key(row: Config[PeerAuthentication]) -> Key:
