@@ -15,7 +15,7 @@ Each type is a `Subscription`; this module holds what binds the types together, 
   and gets the newest state when it is ready for it. Only CDS may run ahead, since its ACK may be long in coming.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,6 +53,7 @@ class Session:
         self._view = view
         self._patience = patience
         self._subscriptions: dict[str, Subscription] = {}
+        self._ordered: list[Subscription] = []
         self._responses = 0
         self._resumed = False
         self._changed_clusters: set[str] = set()
@@ -68,6 +69,7 @@ class Session:
         subscription = self._subscriptions.get(request.type_url)
         if subscription is None:
             subscription = self._subscriptions[request.type_url] = Subscription(request.type_url)
+            self._ordered = sorted(self._subscriptions.values(), key=_push_rank)
         known = True
         if request.nonce:
             batch = subscription.outstanding.pop(request.nonce, None)
@@ -112,7 +114,9 @@ class Session:
         return response
 
     def _next(self, now: float) -> Response | None:
-        for subscription in self._in_order():
+        for subscription in self._ordered:
+            if not (subscription.pending or subscription.deferred):
+                continue
             removals = self._may_remove(subscription, now)
             if not self._may_send(subscription, removals, now):
                 continue
@@ -123,20 +127,13 @@ class Session:
 
     def deadline(self, now: float) -> float | None:
         """When patience with something will have run out next; None where time alone changes nothing."""
-        moments = [s.deferred_since for s in self._subscriptions.values() if s.deferred]
-        if CDS in self._subscriptions and any(s.pending for s in self._subscriptions.values()):
-            moments += [batch.sent_at for batch in self._subscriptions[CDS].outstanding.values()]
+        moments = [s.deferred_since for s in self._ordered if s.deferred]
+        clusters = self._subscriptions.get(CDS)
+        if clusters is not None and clusters.outstanding and any(s.pending for s in self._ordered):
+            moments += [batch.sent_at for batch in clusters.outstanding.values()]
         if self._idle_since is not None:
             moments.append(self._idle_since)
         return min((moment + self._patience for moment in moments if moment + self._patience > now), default=None)
-
-    def _in_order(self) -> Iterator[Subscription]:
-        for type_url in PUSH_ORDER:
-            if type_url in self._subscriptions:
-                yield self._subscriptions[type_url]
-        for type_url, subscription in self._subscriptions.items():
-            if type_url not in PUSH_ORDER:
-                yield subscription
 
     def _send(self, subscription: Subscription, batch: Batch) -> Response:
         if subscription.type_url == CDS:
@@ -175,7 +172,7 @@ class Session:
     # order
 
     def _may_send(self, subscription: Subscription, removals: bool, now: float) -> bool:
-        if not (subscription.pending or (subscription.deferred and removals)):
+        if not (subscription.pending or removals):
             return False
         if subscription.type_url in REFERRING and not self._clusters_warm(now):
             return False
@@ -230,7 +227,7 @@ class Session:
         """
         if self.complete or not {CDS, LDS} <= self._subscriptions.keys():
             return False
-        if not all(subscription.settled for subscription in self._subscriptions.values()):
+        if not all(subscription.settled for subscription in self._ordered):
             self._idle_since = None
             return False
         if not all(map(self._has_all, PUSH_ORDER)):
@@ -252,10 +249,21 @@ class Session:
     # status
 
     @property
+    def waiting(self) -> bool:
+        """Whether a poll might yield something, now or later; false for most answers, which are the last word."""
+        return not self.complete or any(s.pending or s.deferred for s in self._ordered)
+
+    @property
     def settled(self) -> bool:
         """Whether the proxy has everything that it asked for, and has said so."""
-        return all(s.settled and not s.deferred for s in self._subscriptions.values())
+        return all(s.settled and not s.deferred for s in self._ordered)
 
     def subscription(self, type_url: str) -> Subscription | None:
         """The state of one type, for status; None where the proxy has not asked for it."""
         return self._subscriptions.get(type_url)
+
+
+def _push_rank(subscription: Subscription) -> int:
+    """Where a type stands in the push order; types that Weft knows nothing of, and answers with nothing, come last."""
+    type_url = subscription.type_url
+    return PUSH_ORDER.index(type_url) if type_url in PUSH_ORDER else len(PUSH_ORDER)

@@ -17,6 +17,9 @@ from weft_xds.types import SHORT
 CONVERGENCE_BUCKETS: Final = (0.01, 0.03, 0.1, 0.5, 1, 3, 5, 10, 20, 30)
 """Istio's, and two below them: seconds."""
 
+OTHER: Final = "other"
+"""The label of types that Weft does not serve."""
+
 
 class XdsMetrics(Collector):
     """`pilot_xds`, `pilot_xds_pushes`, `pilot_total_xds_rejects`, `pilot_proxy_convergence_time`, and bytes sent."""
@@ -31,20 +34,21 @@ class XdsMetrics(Collector):
             buckets=CONVERGENCE_BUCKETS,
             registry=registry,
         )
-        self._bytes = Counter(
+        sent = Counter(
             "weft_xds_sent_bytes", "Bytes of discovery responses, before encryption.", ("type",), registry=registry
         )
+        self._bytes = {kind: sent.labels(kind) for kind in (*SHORT.values(), OTHER)}
         registry.register(self)
 
     def pushed(self, type_url: str, size: int) -> None:
         """Count a response of `size` bytes."""
-        kind = SHORT.get(type_url, "other")
+        kind = SHORT.get(type_url, OTHER)
         self._pushes[kind] += 1
-        self._bytes.labels(kind).inc(size)
+        self._bytes[kind].inc(size)
 
     def rejected(self, type_url: str) -> None:
         """Count a NACK."""
-        self._rejects[SHORT.get(type_url, "other")] += 1
+        self._rejects[SHORT.get(type_url, OTHER)] += 1
 
     def converged(self, seconds: float) -> None:
         """Note how long a proxy took to have everything."""

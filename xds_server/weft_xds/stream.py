@@ -107,10 +107,11 @@ class Stream:
         if request.error is not None:
             self._metrics.rejected(request.type_url)
         self._session.receive(request)
-        if self._changed_at is not None and self._session.settled:
+        if self._session.waiting:
+            self._wake.set()
+        elif self._changed_at is not None and self._session.settled:
             self._metrics.converged(now - self._changed_at)
             self._changed_at = None
-        self._wake.set()
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
@@ -125,7 +126,7 @@ class Stream:
                 )
                 self._metrics.pushed(response.type_url, len(data))
                 await self._channel.write(data)
-            if self._session.settled:
+            if self._changed_at is not None and self._session.settled:
                 self._changed_at = None  # the change was none to this proxy
             deadline = self._session.deadline(self._clock())
             timer = loop.call_at(deadline, self._wake.set) if deadline is not None else None

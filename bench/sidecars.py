@@ -1,0 +1,202 @@
+"""Simulated sidecars: many delta ADS streams from one process, as cheap as they can be.
+
+They ask as Envoy asks (clusters, then their endpoints, then listeners, routes and virtual hosts) and ACK everything,
+but apply nothing. Only the first of them reads what it receives; the others ask for the same names and look no further
+than the nonce, so that this process does not become what is measured.
+
+Talks to whoever started it in JSON lines: `{"event": "synced", …}` when all have everything; then, for every line on
+stdin, `{"event": "watching"}`, and `{"event": "reached", "at": …, "bytes": …}` when each stream has received something
+more and no more has come for a while. Times are of the machine's monotonic clock.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import grpc
+from envoy.config.core.v3.base_pb2 import Node
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
+    HttpConnectionManager,
+)
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
+
+from weft_xds.types import CDS, EDS, LDS, PREFIX, RDS, VHDS
+from weft_xds.wire import METHOD, SERVICE
+
+TYPES: Final = 5
+IDLE: Final = 0.1
+"""Seconds without a response after which what was awaited counts as over; not counted in."""
+
+
+def say(event: str, **fields: Any) -> None:
+    """A line for the runner."""
+    sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
+    sys.stdout.flush()
+
+
+class Names:
+    """What all sidecars ask for, found out by the first."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, asyncio.Future[bytes]] = {}
+
+    async def request(self, type_url: str) -> bytes:
+        """The encoded subscription to all names of a type."""
+        return await self.found.setdefault(type_url, asyncio.get_running_loop().create_future())
+
+    def learn(self, response: bytes) -> None:
+        """Read the first sidecar's responses: clusters have endpoints, listeners have routes."""
+        message = DeltaDiscoveryResponse.FromString(response)
+        if message.type_url == CDS:
+            self._know(EDS, [r.name for r in message.resources if r.name.startswith("outbound|")])
+        elif message.type_url == LDS:
+            self._know(RDS, sorted(set(_routes(Listener.FromString(r.resource.value) for r in message.resources))))
+
+    def _know(self, type_url: str, names: list[str]) -> None:
+        future = self.found.setdefault(type_url, asyncio.get_running_loop().create_future())
+        if not future.done():
+            request = DeltaDiscoveryRequest(type_url=type_url, resource_names_subscribe=names)
+            future.set_result(request.SerializeToString())
+
+
+def _routes(listeners: Iterable[Listener]) -> Iterable[str]:
+    for listener in listeners:
+        for chain in listener.filter_chains:
+            for part in chain.filters:
+                manager = HttpConnectionManager()
+                if part.typed_config.Unpack(manager) and manager.rds.route_config_name:
+                    yield manager.rds.route_config_name
+
+
+def tail(response: bytes) -> DeltaDiscoveryResponse:
+    """Type and nonce, which Weft writes behind the resources, without reading these."""
+    start = response.rfind(PREFIX.encode()) - 2
+    return DeltaDiscoveryResponse.FromString(response[start:])
+
+
+class Sidecar:
+    """One stream."""
+
+    def __init__(self, fleet: "Fleet", number: int) -> None:
+        self._fleet = fleet
+        self._number = number
+        self.received = 0
+        self.responses = 0
+
+    async def run(self, channel: grpc.aio.Channel) -> None:
+        """Follow the stream until it ends."""
+        call: Any = channel.stream_stream(f"/{SERVICE}/{METHOD}")()
+        node = Node(id=f"sidecar~10.0.0.1~sim-{self._number}.shop~shop.svc.cluster.local")
+        await call.write(DeltaDiscoveryRequest(node=node, type_url=CDS).SerializeToString())
+        asked = {CDS}
+        while (response := await call.read()) is not grpc.aio.EOF:
+            self.received += len(response)
+            self.responses += 1
+            if self._number == 0:
+                self._fleet.names.learn(response)
+            end = tail(response)
+            answer = DeltaDiscoveryRequest(type_url=end.type_url, response_nonce=end.nonce)
+            await call.write(answer.SerializeToString())
+            self._fleet.heard(self)
+            await self._ask(call, asked, end.type_url)
+
+    async def _ask(self, call: Any, asked: set[str], after: str) -> None:
+        wanted = {CDS: (EDS,), EDS: (LDS,), LDS: (RDS,), RDS: (VHDS,)}.get(after, ())
+        for type_url in wanted:
+            if type_url in asked:
+                continue
+            asked.add(type_url)
+            if type_url in {EDS, RDS}:
+                await call.write(await self._fleet.names.request(type_url))
+            else:
+                await call.write(DeltaDiscoveryRequest(type_url=type_url).SerializeToString())
+
+
+class Fleet:
+    """All sidecars of this process."""
+
+    def __init__(self, count: int) -> None:
+        self.names = Names()
+        self.sidecars = [Sidecar(self, number) for number in range(count)]
+        self.last = 0.0
+        self._awaited: set[Sidecar] = set()
+
+    def heard(self, sidecar: Sidecar) -> None:
+        """Note that a sidecar has had a response and has ACKed it."""
+        self.last = time.monotonic()
+        self._awaited.discard(sidecar)
+
+    def received(self) -> int:
+        """Bytes so far."""
+        return sum(sidecar.received for sidecar in self.sidecars)
+
+    async def watch(self) -> None:
+        """Tell when each sidecar has had something more, and nothing more comes."""
+        before = self.received()
+        self._awaited = set(self.sidecars)
+        say("watching")
+        await self.quiet()
+        say("reached", at=self.last, bytes=self.received() - before)
+
+    async def quiet(self) -> None:
+        """Wait until all that are awaited have been heard, and nobody for a while."""
+        while self._awaited or time.monotonic() - self.last < IDLE:  # noqa: ASYNC110 - silence is no event
+            await asyncio.sleep(0.01)
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Connect all, report, and follow commands until stdin ends."""
+    fleet = Fleet(options.count)
+    credentials = None
+    if options.tls:
+        folder = Path(options.tls)
+        credentials = grpc.ssl_channel_credentials(
+            *((folder / name).read_bytes() for name in ("roots.pem", "key.pem", "chain.pem"))
+        )
+    began = time.monotonic()
+    tasks = [asyncio.create_task(_connected(sidecar, options.target, credentials)) for sidecar in fleet.sidecars]
+    while min(s.responses for s in fleet.sidecars) < TYPES:  # noqa: ASYNC110 - cheaper than an event per response
+        await asyncio.sleep(0.01)
+    await fleet.quiet()
+    say("synced", began=began, at=fleet.last, bytes=fleet.received())
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.readline():
+        await fleet.watch()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _connected(sidecar: Sidecar, target: str, credentials: grpc.ChannelCredentials | None) -> None:
+    options = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.use_local_subchannel_pool", 1),  # a connection of its own
+        ("grpc.ssl_target_name_override", "weft.bench"),
+    ]
+    channel = (
+        grpc.aio.secure_channel(target, credentials, options)
+        if credentials
+        else grpc.aio.insecure_channel(target, options)
+    )
+    async with channel:
+        await sidecar.run(channel)
+
+
+def main() -> None:
+    """Read the arguments and run."""
+    parser = argparse.ArgumentParser(description="simulated sidecars on an xDS server")
+    parser.add_argument("--target", required=True, help="HOST:PORT of the server")
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--tls", help="folder with roots.pem, chain.pem and key.pem; plaintext without")
+    asyncio.run(serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
