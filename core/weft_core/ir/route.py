@@ -106,7 +106,7 @@ class RouteMatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderOperations:
-    """Changes to the headers of a message, each list sorted by name: `set` overwrites, `add` appends, then `remove`."""
+    """Changes to the headers of a message, in this order: `set` overwrites, `add` appends, then `remove`."""
 
     set: tuple[tuple[str, str], ...] = ()
     add: tuple[tuple[str, str], ...] = ()

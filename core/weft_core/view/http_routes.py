@@ -9,6 +9,7 @@ from weft_core.ir.route import (
     MILLION,
     DirectResponse,
     Forward,
+    Headers,
     Mirror,
     PathKind,
     Redirect,
@@ -24,7 +25,7 @@ from weft_core.registry import Key, Registry
 from weft_core.view.destinations import destination_cluster, destination_hash_policies, shared_client
 from weft_core.view.route_cors import cors
 from weft_core.view.route_fault import fault, per_million
-from weft_core.view.route_headers import headers, host_rewrite
+from weft_core.view.route_headers import headers, host_rewrite, joined
 from weft_core.view.route_match import Viewpoint, holds_http, route_match
 from weft_core.view.route_redirect import direct_response, redirect
 from weft_core.view.route_retry import default_retry, for_hashing, retry_policy
@@ -119,7 +120,7 @@ def _route(db: Registry, scope: RouteScope, rule: HTTPRoute, match: HTTPMatchReq
         name=".".join(part for part in (rule.name, match.name if match else "") if part),
         match=condition,
         action=action,
-        headers=headers(rule.headers),
+        headers=_headers(rule),
         fault=fault(rule.fault) if rule.fault else None,
         cors=cors(rule.cors_policy) if rule.cors_policy else None,
         operation=f"{host}:{port}{operation(condition)}",
@@ -147,7 +148,7 @@ def _action(db: Registry, scope: RouteScope, rule: HTTPRoute) -> Forward | Redir
         WeightedCluster(
             name=destination_cluster(db, client, entry.destination, dialled),
             weight=entry.weight if several else 1,
-            headers=headers(entry.headers),
+            headers=headers(entry.headers) if several else Headers(),
             host_rewrite=host_rewrite(entry.headers),
         )
         for entry in chosen
@@ -160,6 +161,12 @@ def _action(db: Registry, scope: RouteScope, rule: HTTPRoute) -> Forward | Redir
         mirrors=tuple(_mirrors(db, scope, rule)),
         hash_policies=tuple(dict.fromkeys(hashed)),
     )
+
+
+def _headers(rule: HTTPRoute) -> Headers:
+    """The rule's operations; those of a single destination, which Envoy gives no place of its own, before them."""
+    own, chosen = headers(rule.headers), weighted(rule.route)
+    return joined(headers(chosen[0].headers), own) if len(chosen) == 1 else own
 
 
 def weighted(entries: tuple[HTTPRouteDestination, ...]) -> tuple[HTTPRouteDestination, ...]:

@@ -42,8 +42,7 @@ def outbound_traffic(db: Registry, client: Client) -> OutboundTraffic:
 @query
 def mesh_allows_any(db: Registry) -> bool:
     """The mesh's setting: unknown destinations are reachable unless it says REGISTRY_ONLY."""
-    policy = mesh(db).outbound_traffic_policy
-    return policy is None or str(policy.mode) != OutboundMode.REGISTRY_ONLY
+    return mesh(db).outbound_traffic_policy.mode.value == OutboundMode.ALLOW_ANY.value
 
 
 def _plain(allowed: bool) -> OutboundTraffic:

@@ -20,6 +20,17 @@ def host_rewrite(operations: model.Headers | None) -> str:
     return next((value for name, value in sorted(operations.request.set.items()) if name.lower() in _HOST), "")
 
 
+def joined(first: Headers, then: Headers) -> Headers:
+    """The operations of both, the second's later: where both set a header, the second's value stays."""
+    return Headers(request=_joined(first.request, then.request), response=_joined(first.response, then.response))
+
+
+def _joined(first: HeaderOperations, then: HeaderOperations) -> HeaderOperations:
+    return HeaderOperations(
+        set=first.set + then.set, add=first.add + then.add, remove=tuple(dict.fromkeys(first.remove + then.remove))
+    )
+
+
 def _operations(operations: model.HeaderOperations | None) -> HeaderOperations:
     if operations is None:
         return HeaderOperations()
