@@ -15,6 +15,8 @@ class PushedSecret:
     """A Kubernetes Secret that the control plane sends over SDS; `name` is its resource name, `kubernetes://NAME`."""
 
     name: str
+    revoked: str = ""
+    """Roots only: a revocation list, in a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 A service has one cluster for each port, and one for each subset and port.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 from weft_core.graph import query
@@ -95,8 +96,8 @@ def cluster_type(db: Registry, key: ClusterId) -> ClusterType:
     """Where a cluster's endpoints come from.
 
     Only a captured sidecar knows the address that its application dialled. Gateways, and sidecars that are used as an
-    HTTP proxy, take a headless Service's endpoints as they take others', and resolve a ServiceEntry of resolution NONE
-    by its name.
+    HTTP proxy, take a headless Service's endpoints as they take others'. A ServiceEntry of resolution NONE has no
+    endpoints at a gateway; a sidecar that is told the host's name, as an HTTP proxy is, resolves that.
     """
     found = service(db, key.ref)
     captured = not (key.gateway or key.local)
@@ -104,7 +105,7 @@ def cluster_type(db: Registry, key: ClusterId) -> ClusterType:
         return ClusterType.STATIC
     if captured and (found.resolution is Resolution.PASSTHROUGH or _dials_original(db, key)):
         return ClusterType.ORIGINAL_DST
-    if found.resolution is Resolution.PASSTHROUGH and not found.kubernetes:
+    if found.resolution is Resolution.PASSTHROUGH and not found.kubernetes and not key.gateway:
         return ClusterType.EDS if key.ref.host.startswith("*") else ClusterType.STRICT_DNS
     if found.resolution not in _DNS:
         return ClusterType.EDS
@@ -186,15 +187,7 @@ def _load_balancer(blocks: Blocks, protocol: Protocol, kind: ClusterType) -> Loa
 def _with_names(http: UpstreamHttp, blocks: Blocks, found: Service) -> UpstreamHttp:
     if not takes_sni_from_host(blocks.tls):
         return http
-    return UpstreamHttp(
-        protocol=http.protocol,
-        idle_timeout=http.idle_timeout,
-        max_connection_duration=http.max_connection_duration,
-        max_requests_per_connection=http.max_requests_per_connection,
-        max_concurrent_streams=http.max_concurrent_streams,
-        auto_sni=True,
-        auto_san_validation=checks_name_of_host(blocks.tls, found),
-    )
+    return replace(http, auto_sni=True, auto_san_validation=checks_name_of_host(blocks.tls, found))
 
 
 def _dns(kind: ClusterType, defaults: UpstreamDefaults) -> Dns | None:

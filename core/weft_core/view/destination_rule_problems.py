@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from weft_core.graph import query
-from weft_core.ir.service import ServiceRef
-from weft_core.model.destination_rule import DestinationRule
+from weft_core.ir.service import Resolution, ServiceRef
+from weft_core.model.destination_rule import DestinationRule, TrafficPolicy
 from weft_core.model.meta import Config
 from weft_core.model.mistake import Path, format_path
 from weft_core.names import matches_host, resolve_host
@@ -22,11 +22,14 @@ from weft_core.view.destination_rules import (
     rule_scopes,
     rules_in_force,
     subset_names,
+    winners,
 )
 from weft_core.view.endpoints import instances
 from weft_core.view.mesh import root_namespace
 from weft_core.view.selectors import labels_of, selects
 from weft_core.view.services import all_refs, refs_of_host, service
+
+_RESOLVED = (Resolution.DNS, Resolution.DNS_ROUND_ROBIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -48,7 +51,9 @@ def destination_rule_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
     refs = _refs(db, scope.host)
     found = [*_unsupported(row), *_hidden(db, row, scope)]
     if refs:
-        found += [*_empty_subsets(db, row, refs), *_hides_subsets(db, row, scope, refs)]
+        found += _empty_subsets(db, row, refs)
+        found += _hides_subsets(db, row, scope, refs)
+        found += _locality_of_names(db, row, refs)
     else:
         found.append(_unknown_host(row, scope))
     return tuple(found)
@@ -181,8 +186,8 @@ def _hides_subsets(
                     row,
                     ("host",),
                     code=Code.SHADOWED_DESTINATION_RULE,
-                    message=f"to clients in {scope.namespace} this rule replaces the one that defines subset {use.subset} "
-                    f"of {ref.host}, to which VirtualService {'/'.join(use.virtual_service)} routes",
+                    message=f"to clients in {scope.namespace} this rule replaces the one that defines subset "
+                    f"{use.subset} of {ref.host}, to which VirtualService {'/'.join(use.virtual_service)} routes",
                     fix=f"repeat subset {use.subset} here: rules of several namespaces are never merged",
                 )
 
@@ -193,24 +198,51 @@ def _rules_behind(db: Registry, scope: RuleScope, ref: ServiceRef, mine: tuple[K
     for namespace in (ref.namespace, root_namespace(db)):
         tier = [s for s in others if s.namespace == namespace and namespace != scope.namespace]
         if tier:
-            return tuple(s.key for s in sorted(tier, key=lambda s: s.age))
+            return tuple(s.key for s in winners(tier))
     return ()
 
 
 def _unsupported(row: Config[DestinationRule]) -> Iterator[Problem]:
     """Fields that Weft reads and does not act upon."""
-    policies: list[tuple[Path, object]] = [(("trafficPolicy",), row.spec.traffic_policy)]
-    policies += [(("subsets", i, "trafficPolicy"), s.traffic_policy) for i, s in enumerate(row.spec.subsets)]
-    for path, policy in policies:
-        for name, alias in (("tunnel", "tunnel"), ("proxy_protocol", "proxyProtocol")):
-            if getattr(policy, name, None) is not None:
+    for path, policy in _policies(row.spec):
+        budget = policy.retry_budget
+        present = (
+            (("tunnel",), policy.tunnel),
+            (("proxyProtocol",), policy.proxy_protocol),
+            (("retryBudget", "budgetInterval"), budget.budget_interval if budget else None),
+        )
+        for below, value in present:
+            if value is not None:
                 yield _warning(
                     row,
-                    (*path, alias),
+                    (*path, *below),
                     code=Code.UNSUPPORTED_FIELD,
-                    message=f"{alias} is not supported: connections are made without it",
-                    fix=f"remove {alias}",
+                    message=f"{below[-1]} is not supported: connections are made without it",
+                    fix=f"remove {below[-1]}",
                 )
+
+
+def _locality_of_names(db: Registry, row: Config[DestinationRule], refs: tuple[ServiceRef, ...]) -> Iterator[Problem]:
+    """Locality load balancing of hosts that proxies resolve: their clusters are the same for clients everywhere."""
+    if not any((found := service(db, ref)) and found.resolution in _RESOLVED for ref in refs):
+        return
+    for path, policy in _policies(row.spec):
+        if policy.load_balancer and policy.load_balancer.locality_lb_setting:
+            yield _warning(
+                row,
+                (*path, "loadBalancer", "localityLbSetting"),
+                code=Code.UNSUPPORTED_FIELD,
+                message="localities do not count where proxies resolve the endpoints' names",
+                fix="use resolution: STATIC with the endpoints' addresses, or remove localityLbSetting",
+            )
+
+
+def _policies(rule: DestinationRule) -> Iterator[tuple[Path, TrafficPolicy]]:
+    if rule.traffic_policy is not None:
+        yield ("trafficPolicy",), rule.traffic_policy
+    for index, subset in enumerate(rule.subsets):
+        if subset.traffic_policy is not None:
+            yield ("subsets", index, "trafficPolicy"), subset.traffic_policy
 
 
 def _numbers(db: Registry, ref: ServiceRef) -> tuple[int, ...]:

@@ -78,7 +78,7 @@ def rules_in_force(db: Registry, namespace: str, labels: Labels, ref: ServiceRef
     scopes = [scope for scope in rule_scopes(db, ref.host) if scope.selector is None or _selected(scope, labels)]
     for tier in _tiers(scopes, client=namespace, service=ref.namespace, root=root_namespace(db)):
         if tier:
-            return tuple(scope.key for scope in _winners(tier))
+            return tuple(scope.key for scope in winners(tier))
     return ()
 
 
@@ -154,7 +154,7 @@ def _tiers(scopes: Iterable[RuleScope], *, client: str, service: str, root: str)
     )
 
 
-def _winners(tier: list[RuleScope]) -> list[RuleScope]:
+def winners(tier: list[RuleScope]) -> list[RuleScope]:
     """The most specific host wins, then a rule that selects the client, then the oldest, with what merges with it."""
     best = min(tier, key=lambda s: (*_least_specific_last(s.host), s.selector is None, s.age))
     return sorted((s for s in tier if s.merges_with(best)), key=lambda s: s.age)

@@ -141,7 +141,7 @@ def _certificate(settings: ClientTLSSettings, secret: str) -> ClientCertificate 
 
 def _roots(settings: ClientTLSSettings, secret: str) -> TrustedRoots:
     if secret:
-        return PushedSecret(name=f"kubernetes://{secret}-cacert")
+        return PushedSecret(name=f"kubernetes://{secret}-cacert", revoked=settings.ca_crl)
     if settings.ca_certificates and settings.ca_certificates != SYSTEM:
         return RootsFile(path=settings.ca_certificates, revoked=settings.ca_crl)
     return SystemRoots(revoked=settings.ca_crl)

@@ -130,6 +130,8 @@ def test_local_clients_resolve_entries_without_resolution_by_name(mesh: "Mesh") 
     assert found.type is ClusterType.STRICT_DNS
     assert found.load_assignment is not None
     assert found.load_assignment.localities[0].endpoints[0].address == "db.example.com"
+    gateway = replace(mesh.client, local=True, gateway=True)
+    assert mesh.cluster(ENTRY, gateway).type is ClusterType.EDS, "at a gateway nobody dialled an address"
 
 
 def test_passthrough_load_balancing_goes_where_the_application_dialled(mesh: "Mesh", reviews: str) -> None:

@@ -83,8 +83,18 @@ def test_rules_with_another_export_to_are_not_merged(mesh: "Mesh", reviews: str)
 
 
 def test_unsupported_fields_are_named(mesh: "Mesh", reviews: str) -> None:
-    mesh.rule("{host: reviews, trafficPolicy: {proxyProtocol: {version: V2}}}")
-    assert codes(mesh) == [(Code.UNSUPPORTED_FIELD, "spec.trafficPolicy.proxyProtocol")]
+    mesh.rule("{host: reviews, trafficPolicy: {proxyProtocol: {version: V2}, retryBudget: {budgetInterval: 1s}}}")
+    assert codes(mesh) == [
+        (Code.UNSUPPORTED_FIELD, "spec.trafficPolicy.proxyProtocol"),
+        (Code.UNSUPPORTED_FIELD, "spec.trafficPolicy.retryBudget.budgetInterval"),
+    ]
+
+
+def test_localities_of_resolved_names_do_not_count(mesh: "Mesh") -> None:
+    mesh.entry("{hosts: [a.com], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}")
+    setting = "loadBalancer: {localityLbSetting: {distribute: [{from: r1, to: {r1: 100}}]}}"
+    mesh.rule(f"{{host: a.com, trafficPolicy: {{{setting}}}}}")
+    assert codes(mesh) == [(Code.UNSUPPORTED_FIELD, "spec.trafficPolicy.loadBalancer.localityLbSetting")]
 
 
 def test_messages_name_the_fix(mesh: "Mesh") -> None:

@@ -181,6 +181,8 @@ def test_credential_name_is_for_gateways_and_selected_workloads(mesh: "Mesh", re
     gateway = mesh.cluster(reviews, replace(mesh.client, gateway=True)).transport
     assert isinstance(gateway, UpstreamTls)
     assert (gateway.certificate, gateway.roots) == (secret, roots)
+    tls(mesh, "mode: SIMPLE, credentialName: creds, caCrl: /crl.pem", "workloadSelector: {matchLabels: {}}")
+    assert upstream(mesh, reviews).roots == replace(roots, revoked="/crl.pem")
     tls(mesh, "mode: MUTUAL, credentialName: creds", "workloadSelector: {matchLabels: {}}")
     assert (upstream(mesh, reviews).certificate, upstream(mesh, reviews).roots) == (secret, roots)
 
