@@ -4,6 +4,7 @@ import json
 
 from weft_core.graph import query
 from weft_core.ir.access_log import FileAccessLog, JsonFormat
+from weft_core.model.mesh_config import AccessLogEncoding
 from weft_core.registry import Registry
 from weft_core.view.mesh import mesh
 
@@ -48,7 +49,7 @@ def access_logs(db: Registry) -> tuple[FileAccessLog, ...]:
     if not config.access_log_file:
         return ()
     wanted = config.access_log_format
-    chosen = _json(wanted) if str(config.access_log_encoding) == "JSON" else _text(wanted)
+    chosen = _json(wanted) if config.access_log_encoding is AccessLogEncoding.JSON else _text(wanted)
     return (FileAccessLog(path=config.access_log_file, format=chosen),)
 
 

@@ -4,8 +4,8 @@ Values of a field are alternatives, fields are ANDed, `not…` fields negated; e
 alternatives, the conditions of `when` are all ANDed. What is left out restricts nothing.
 
 On a TCP port attributes of HTTP requests can't be checked. Then protection may grow, never shrink: an ALLOW rule that
-has one is left out, a DENY (or AUDIT, or CUSTOM) rule loses the attribute and so covers more. A `when` key that nobody knows
-is treated alike, on every port.
+has one is left out, a DENY (or AUDIT, or CUSTOM) rule loses the attribute and so covers more. A `when` key that nobody
+knows is treated alike, on every port.
 """
 
 from collections.abc import Iterator, Mapping

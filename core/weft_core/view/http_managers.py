@@ -1,7 +1,6 @@
 """What all HTTP connection managers of the mesh have in common, gateways' included."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from weft_core.graph import query
 from weft_core.ir.access_log import FileAccessLog
@@ -15,12 +14,13 @@ from weft_core.ir.http import (
     HttpConnectionManager,
     HttpFilter,
     PathNormalization,
-    RouteSource,
     Router,
+    RouteSource,
     ServerHeader,
 )
 from weft_core.ir.rbac import Rbac
 from weft_core.ir.service import Labels
+from weft_core.model.mesh_config import PathNormalizationType
 from weft_core.registry import Registry
 from weft_core.view.access_log import access_logs
 from weft_core.view.authorization import authorization
@@ -50,15 +50,8 @@ def http_settings(db: Registry) -> HttpSettings:
 @query
 def path_normalization(db: Registry) -> PathNormalization:
     """What is done to paths before policies and routes see them. DEFAULT is BASE."""
-    setting = mesh(db).path_normalization
-    wanted = str(setting.normalization) if setting else "DEFAULT"
-    return PathNormalization.BASE if wanted == "DEFAULT" else PathNormalization(wanted)
-
-
-@query
-def detection_timeout(db: Registry) -> timedelta:
-    """How long listeners wait for bytes to recognise a protocol by; 0 waits without limit."""
-    return mesh(db).protocol_detection_timeout or timedelta(0)
+    wanted = mesh(db).path_normalization.normalization
+    return PathNormalization.BASE if wanted is PathNormalizationType.DEFAULT else PathNormalization(wanted.value)
 
 
 @query
