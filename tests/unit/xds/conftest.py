@@ -1,6 +1,6 @@
 """A catalog over a table, for tests of what serves it: sections per proxy, resources that are written by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -10,9 +10,11 @@ from weft_core.graph import Graph, Table, query
 from weft_core.problems import ObjectRef
 from weft_core.proxy import ProxyId, ProxyKind
 from weft_xds.catalog import Catalog
+from weft_xds.delta import Session
 from weft_xds.fanout import Fanout
 from weft_xds.frames import Frame
 from weft_xds.quarantine import Quarantine, Rejection
+from weft_xds.wire import Request
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,6 +65,10 @@ class World:
             if key.name == name:
                 self.contents.put(key, None)
 
+    def commit(self) -> None:
+        """Make what was written known."""
+        self.fanout.commit()
+
     def _failed(self, key: object, error: Exception) -> None:
         self.failures.append((key, error))
 
@@ -103,3 +109,94 @@ def world() -> World:
 def section() -> Callable[[str, str], Section]:
     """Names a section by type and owner."""
     return Section
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A response as a proxy reads it: versions by name, names removed."""
+
+    type_url: str
+    nonce: str
+    added: dict[str, str]
+    removed: tuple[str, ...]
+
+
+class Proxy:
+    """A stream without a transport: requests go into its session by hand, responses are taken out by hand."""
+
+    def __init__(self, world: World, proxy: ProxyId) -> None:
+        self.world = world
+        self.proxy = proxy
+        self.now = 0.0
+        self.connect()
+
+    def connect(self) -> None:
+        """Open a (new) stream."""
+        self.session = Session(self.world.fanout.join(self.proxy, self))
+
+    def disconnect(self) -> None:
+        """End the stream."""
+        self.world.fanout.leave(self.proxy, self)
+
+    def mark(self, marks: Mapping[str, Collection[str]]) -> None:
+        """From the fan-out to the session."""
+        for type_url, names in marks.items():
+            self.session.mark(type_url, names)
+
+    def acknowledged(self, type_url: str, name: str, version: str) -> bool:
+        """From the fan-out to the session."""
+        subscription = self.session.subscription(type_url)
+        return subscription is not None and subscription.acknowledged(name, version)
+
+    def ask(
+        self,
+        type_url: str,
+        *names: str,
+        without: tuple[str, ...] = (),
+        held: Mapping[str, str] | None = None,
+    ) -> list[Answer]:
+        """Subscribe; returns what comes."""
+        self.session.receive(Request(type_url=type_url, subscribe=names, unsubscribe=without, held=held or {}))
+        return self.take()
+
+    def take(self) -> list[Answer]:
+        """All responses that may go now, none of them answered."""
+        answers = []
+        while (response := self.session.poll(self.now)) is not None:
+            message = DeltaDiscoveryResponse.FromString(b"".join(response.bodies))
+            added = {resource.name: resource.version for resource in message.resources}
+            assert len(added) == len(message.resources) == response.resources
+            answers.append(
+                Answer(type_url=response.type_url, nonce=response.nonce, added=added, removed=response.removed)
+            )
+        return answers
+
+    def ack(self, *answers: Answer) -> list[Answer]:
+        """ACK; returns what comes then."""
+        for answer in answers:
+            assert self.session.receive(Request(type_url=answer.type_url, nonce=answer.nonce, held={}))
+        return self.take()
+
+    def nack(self, answer: Answer, message: str) -> list[Answer]:
+        """Refuse; returns what comes then."""
+        request = Request(type_url=answer.type_url, nonce=answer.nonce, error=message, held={})
+        assert self.session.receive(request)
+        return self.take()
+
+    def settle(self, answers: list[Answer]) -> list[Answer]:
+        """ACK everything until nothing more comes; all responses in order."""
+        seen = []
+        while answers:
+            seen += answers
+            answers = self.ack(*answers)
+        return seen
+
+
+@pytest.fixture
+def connect(world: World) -> Callable[..., Proxy]:
+    """Connects a proxy of the world: its name, and the sections that it has."""
+
+    def make(name: str, *sections: Section) -> Proxy:
+        return Proxy(world, world.proxy(name, *sections))
+
+    return make
