@@ -1,1 +1,1 @@
-"""What users write, as immutable values: mesh resources (pydantic), Kubernetes objects (msgspec), and their decoding."""
+"""What users write, as immutable values: mesh resources (pydantic), Kubernetes objects (msgspec), their decoding."""

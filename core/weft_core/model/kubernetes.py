@@ -259,7 +259,7 @@ class Namespace(KubernetesObject, frozen=True, kw_only=True, rename="camel"):
 
 
 class NodeAddress(Struct, frozen=True, kw_only=True, rename="camel"):
-    """An address of a node: `type` is InternalIP, ExternalIP, Hostname …"""
+    """An address of a node: `type` is InternalIP, ExternalIP, Hostname and so on."""
 
     type: str = ""
     address: str = ""

@@ -1,31 +1,37 @@
-"""Mesh-wide settings in the form of Istio's MeshConfig: the `mesh` key of a ConfigMap, or a file.
+"""MeshConfig: the settings of the whole mesh, in Istio's form, as the key `mesh` of a ConfigMap holds them.
 
-Settings that Istio has and Weft has not are named in a warning, so that nobody relies on them; unknown ones are errors.
+Every field of Istio's is known. Those that Weft does not act upon are named in a warning, and the others are in force.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import Field
 
-from weft_core.model.base import OpenModel, StringMatch
+from weft_core.model.base import OpenModel, nearest, same_names
 from weft_core.model.connection_pool import H2UpgradePolicy, TcpKeepalive
+from weft_core.model.export import ExportTo
+from weft_core.model.extension_provider import DefaultProviders, ExtensionProvider
 from weft_core.model.http_route import HTTPRetry
 from weft_core.model.load_balancer import LocalityLoadBalancerSetting
-from weft_core.model.scalars import Bool, Duration, NonEmpty, UInt
+from weft_core.model.mistake import Mistake
+from weft_core.model.proxy_config import ProxyConfig
+from weft_core.model.scalars import Bool, Duration, NonEmpty
 from weft_core.model.sidecar import OutboundMode
 
+__all__ = ["AccessLogEncoding", "MeshConfig", "MeshOutboundTrafficPolicy", "PathNormalization", "PathNormalizationType"]
 
-class AccessLogEncoding(StrEnum):
-    """How an access log line is written."""
 
-    TEXT = "TEXT"
-    JSON = "JSON"
+class MeshOutboundTrafficPolicy(OpenModel):
+    """Traffic to destinations that the mesh does not know."""
+
+    mode: OutboundMode = Field(OutboundMode.ALLOW_ANY, description="ALLOW_ANY lets it go, REGISTRY_ONLY drops it.")
 
 
 class PathNormalizationType(StrEnum):
-    """What is done to a path before it is routed and checked by policies."""
+    """How paths are normalised before they are matched, in policies and routes alike."""
 
     DEFAULT = "DEFAULT"
     NONE = "NONE"
@@ -35,143 +41,18 @@ class PathNormalizationType(StrEnum):
 
 
 class PathNormalization(OpenModel):
-    """Path normalization of all proxies. Policies on paths see what it leaves."""
+    """Normalisation of paths. What policies see is what the application gets."""
 
-    normalization: PathNormalizationType = Field(PathNormalizationType.DEFAULT, description="What is done to paths.")
-
-
-class MeshOutboundTrafficPolicy(OpenModel):
-    """What sidecars do with traffic to destinations that the mesh does not know."""
-
-    mode: OutboundMode = Field(OutboundMode.ALLOW_ANY, description="ALLOW_ANY lets it go, REGISTRY_ONLY drops it.")
-
-
-class Topology(OpenModel):
-    """Where a gateway stands among other proxies."""
-
-    UNSUPPORTED: ClassVar[frozenset[str]] = frozenset({"proxyProtocol"})
-
-    num_trusted_proxies: UInt = Field(0, description="Trusted proxies in front of the gateway.")
-    forward_client_cert_details: str = Field("", description="What becomes of x-forwarded-client-cert.")
-
-
-class Tracing(OpenModel):
-    """Tracing of all proxies."""
-
-    UNSUPPORTED: ClassVar[frozenset[str]] = frozenset(
-        {"zipkin", "lightstep", "datadog", "stackdriver", "openCensusAgent", "customTags", "maxPathTagLength",
-         "tlsSettings"}
+    normalization: PathNormalizationType = Field(
+        PathNormalizationType.DEFAULT, description="DEFAULT (= BASE), NONE, MERGE_SLASHES, DECODE_AND_MERGE_SLASHES."
     )
 
-    sampling: float = Field(1.0, ge=0, le=100, description="Percentage of the requests that are traced.")
 
+class AccessLogEncoding(StrEnum):
+    """Form of access log lines."""
 
-class ProxyConfig(OpenModel):
-    """Defaults of all proxies."""
-
-    UNSUPPORTED: ClassVar[frozenset[str]] = frozenset(
-        {
-            "configPath", "binaryPath", "serviceCluster", "customConfigFile", "statNameLength", "controlPlaneAuthPolicy",
-            "proxyBootstrapTemplatePath", "interceptionMode", "envoyAccessLogService", "envoyMetricsService",
-            "proxyMetadata", "runtimeValues", "statusPort", "extraStatTags", "proxyStatsMatcher", "caCertificatesPem",
-            "image", "privateKeyProvider", "readinessProbe", "proxyHeaders", "sds", "statsdUdpAddress",
-            "statsCompression", "meshId", "availabilityZone", "zipkinAddress", "tracingServiceName", "fileFlushInterval",
-            "fileFlushMinSizeKb", "connectionSettings", "parentShutdownDuration", "environmentVariables",
-        }
-    )  # fmt: skip
-
-    concurrency: UInt | None = Field(None, description="Worker threads; 0 is one for each core.")
-    drain_duration: Duration | None = Field(None, description="Time for connections to end when a listener goes.")
-    termination_drain_duration: Duration | None = Field(None, description="Time for requests to end on termination.")
-    discovery_address: str = Field("", description="Where the control plane is.")
-    proxy_admin_port: UInt | None = Field(None, description="Port of Envoy's administration interface.")
-    hold_application_until_proxy_starts: Bool | None = Field(None, description="Applications start after the proxy.")
-    gateway_topology: Topology | None = Field(None, description="Where gateways stand among other proxies.")
-    tracing: Tracing | None = Field(None, description="Tracing.")
-
-
-class IncludeRequestBody(OpenModel):
-    """How much of a request's body an authorization service is sent."""
-
-    max_request_bytes: UInt = Field(0, description="Bytes at most.")
-    allow_partial_message: Bool = Field(False, description="Send what fits of larger bodies; else they are refused.")
-    pack_as_bytes: Bool = Field(False, description="Send the body as bytes instead of text.")
-
-
-class ExternalAuthorization(OpenModel):
-    """A service that is asked whether a request may pass, over gRPC or HTTP."""
-
-    UNSUPPORTED: ClassVar[frozenset[str]] = frozenset({"includeHeadersInCheck"})
-
-    service: NonEmpty = Field(description="The service: host, or namespace/host.")
-    port: UInt = Field(ge=1, le=65535, description="Its port.")
-    timeout: Duration | None = Field(None, description="How long to wait for its answer; 600 s by default.")
-    fail_open: Bool = Field(False, description="Let requests pass where it can't be reached.")
-    clear_route_cache: Bool = Field(False, description="Choose the route again after it changed headers.")
-    status_on_error: str = Field("", description="The answer where it can't be reached; 403.")
-    path_prefix: str = Field("", description="Put before the path of its requests (HTTP).")
-    include_request_headers_in_check: tuple[str, ...] = Field((), description="Headers that it is sent (HTTP).")
-    include_additional_headers_in_check: dict[str, str] | None = Field(None, description="More headers for it (HTTP).")
-    include_request_body_in_check: IncludeRequestBody | None = Field(None, description="The body that it is sent.")
-    headers_to_upstream_on_allow: tuple[str, ...] = Field((), description="Its headers for the workload (HTTP).")
-    headers_to_downstream_on_deny: tuple[str, ...] = Field((), description="Its headers for the caller (HTTP).")
-    headers_to_downstream_on_allow: tuple[str, ...] = Field((), description="Its headers for the caller (HTTP).")
-
-
-class LogFormat(OpenModel):
-    """How a provider's access log lines look."""
-
-    text: str | None = Field(None, description="One line of text with Envoy's command operators.")
-    labels: dict[str, str] | None = Field(None, description="A JSON object with Envoy's command operators.")
-
-
-class FileAccessLog(OpenModel):
-    """An access log in a file."""
-
-    UNSUPPORTED: ClassVar[frozenset[str]] = frozenset({"omitEmptyValues"})
-
-    path: NonEmpty = Field(description="The file; /dev/stdout for the proxy's own output.")
-    log_format: LogFormat | None = Field(None, description="How its lines look.")
-
-
-class TracingService(OpenModel):
-    """A collector of traces."""
-
-    UNSUPPORTED: ClassVar[frozenset[str]] = frozenset(
-        {"maxTagLength", "enable64bitTraceId", "traceContextOption", "http", "grpc", "resourceDetectors", "timeout", "headers",
-         "dynatraceSampler", "path"}
-    )  # fmt: skip
-
-    service: NonEmpty = Field(description="The service: host, or namespace/host.")
-    port: UInt = Field(ge=1, le=65535, description="Its port.")
-
-
-class Prometheus(OpenModel):
-    """Metrics for Prometheus; it has no settings."""
-
-
-class ExtensionProvider(OpenModel):
-    """A named service that policies and telemetry refer to."""
-
-    UNSUPPORTED: ClassVar[frozenset[str]] = frozenset(
-        {"lightstep", "datadog", "stackdriver", "opencensus", "skywalking", "envoyHttpAls", "envoyTcpAls", "envoyOtelAls", "sds"}
-    )
-
-    name: NonEmpty = Field(description="Its name.")
-    envoy_ext_authz_http: ExternalAuthorization | None = Field(None, description="Authorization over HTTP.")
-    envoy_ext_authz_grpc: ExternalAuthorization | None = Field(None, description="Authorization over gRPC.")
-    envoy_file_access_log: FileAccessLog | None = Field(None, description="Access log in a file.")
-    zipkin: TracingService | None = Field(None, description="Traces in Zipkin's form; Jaeger takes them too.")
-    opentelemetry: TracingService | None = Field(None, description="Traces in OpenTelemetry's form.")
-    prometheus: Prometheus | None = Field(None, description="Metrics for Prometheus.")
-
-
-class DefaultProviders(OpenModel):
-    """Providers that are used where no policy names one."""
-
-    tracing: tuple[str, ...] = Field((), description="For traces.")
-    metrics: tuple[str, ...] = Field((), description="For metrics.")
-    access_logging: tuple[str, ...] = Field((), description="For access logs.")
+    TEXT = "TEXT"
+    JSON = "JSON"
 
 
 class MeshConfig(OpenModel):
@@ -179,37 +60,62 @@ class MeshConfig(OpenModel):
 
     UNSUPPORTED: ClassVar[frozenset[str]] = frozenset(
         {
-            "proxyListenPort", "proxyInboundListenPort", "proxyHttpPort", "protocolDetectionTimeout", "ingressClass",
-            "ingressService", "ingressControllerMode", "ingressSelector", "enableEnvoyAccessLogService",
-            "disableEnvoyListenerLog", "inboundTrafficPolicy", "caCertificates", "certificates",
-            "serviceSettings", "enablePrometheusMerge", "verifyCertificateAtClient", "ca", "discoverySelectors",
-            "meshMTLS", "tlsDefaults", "inboundClusterStatName", "outboundClusterStatName", "configSources",
-            "thriftConfig", "defaultTrafficPolicy", "serviceScopeConfigs", "serviceEntryVisibility",
-            "defaultInboundHttpRetryPolicy", "localityLbSettings", "hboneIdleTimeout",
+            "ca", "caCertificates", "certificates", "configSources", "defaultInboundHttpRetryPolicy",
+            "defaultTrafficPolicy", "defaultDestinationRuleSelector", "disableEnvoyListenerLog", "discoverySelectors",
+            "enableEnvoyAccessLogService", "enablePrometheusMerge", "hboneIdleTimeout", "inboundClusterStatName",
+            "inboundTrafficPolicy", "ingressClass", "ingressControllerMode", "ingressSelector", "ingressService",
+            "localityLbSettings", "meshMTLS", "outboundClusterStatName", "protocolDetectionTimeout", "proxyHttpPort",
+            "proxyInboundListenPort", "proxyListenPort", "serviceEntryVisibility", "serviceScopeConfigs",
+            "serviceSettings", "thriftConfig", "tlsDefaults", "verifyCertificateAtClient", "zoneAwareLbSetting",
         }
     )  # fmt: skip
 
-    trust_domain: NonEmpty = Field("cluster.local", description="The domain of all identities.")
-    trust_domain_aliases: tuple[NonEmpty, ...] = Field((), description="Domains that mean the same in policies.")
-    root_namespace: NonEmpty = Field("istio-system", description="Whose policies hold for the whole mesh.")
+    trust_domain: NonEmpty = Field("cluster.local", description="Root of all identities.")
+    trust_domain_aliases: tuple[NonEmpty, ...] = Field((), description="Other roots that mean the same.")
+    root_namespace: NonEmpty = Field("istio-system", description="Namespace whose policies hold for the mesh.")
     outbound_traffic_policy: MeshOutboundTrafficPolicy = Field(
-        MeshOutboundTrafficPolicy(), description="Traffic to unknown destinations."
+        MeshOutboundTrafficPolicy(), description="Unknown destinations."
     )
-    access_log_file: str = Field("", description="Where access logs go; empty for none.")
-    access_log_format: str = Field("", description="How their lines look; Envoy's command operators.")
+    access_log_file: str = Field("", description="/dev/stdout, a file, or nothing: no access log.")
+    access_log_format: str = Field("", description="Envoy's format string, or a JSON object of them.")
     access_log_encoding: AccessLogEncoding = Field(AccessLogEncoding.TEXT, description="TEXT or JSON.")
     connect_timeout: Duration = Field(timedelta(seconds=10), description="Limit for opening a connection.")
     tcp_keepalive: TcpKeepalive | None = Field(None, description="Probes on idle connections.")
-    locality_lb_setting: LocalityLoadBalancerSetting | None = Field(None, description="Locality load balancing.")
-    path_normalization: PathNormalization = Field(PathNormalization(), description="What is done to paths.")
-    default_config: ProxyConfig = Field(ProxyConfig(), description="Defaults of all proxies.")
-    extension_providers: tuple[ExtensionProvider, ...] = Field((), description="Services that policies refer to.")
-    default_providers: DefaultProviders = Field(DefaultProviders(), description="Providers used by default.")
-    enable_auto_mtls: Bool = Field(True, description="Clients use mutual TLS wherever the server takes it.")
-    enable_tracing: Bool = Field(False, description="Proxies trace requests.")
-    default_service_export_to: tuple[str, ...] = Field((), description="exportTo of services that have none.")
-    default_virtual_service_export_to: tuple[str, ...] = Field((), description="The same of VirtualServices.")
-    default_destination_rule_export_to: tuple[str, ...] = Field((), description="The same of DestinationRules.")
-    default_http_retry_policy: HTTPRetry | None = Field(None, description="Retries of routes that say nothing.")
-    h2_upgrade_policy: H2UpgradePolicy = Field(H2UpgradePolicy.DO_NOT_UPGRADE, description="HTTP/1.1 upgraded to HTTP/2?")
-    dns_refresh_rate: Duration = Field(timedelta(seconds=60), description="How often DNS services are resolved.")
+    h2_upgrade_policy: H2UpgradePolicy = Field(
+        H2UpgradePolicy.DO_NOT_UPGRADE, alias="h2UpgradePolicy", description="Upgrade HTTP/1.1 to HTTP/2?"
+    )
+    locality_lb_setting: LocalityLoadBalancerSetting = Field(
+        LocalityLoadBalancerSetting(enabled=True), description="Prefer near endpoints."
+    )
+    dns_refresh_rate: Duration = Field(timedelta(seconds=60), description="Time between DNS queries.")
+    path_normalization: PathNormalization = Field(PathNormalization(), description="Normalisation of paths.")
+    default_config: ProxyConfig = Field(ProxyConfig(), description="Settings of every proxy.")
+    default_providers: DefaultProviders = Field(DefaultProviders(), description="Providers used where none is named.")
+    extension_providers: tuple[ExtensionProvider, ...] = Field((), description="External authorizers and tracers.")
+    enable_auto_mtls: Bool = Field(True, description="Mutual TLS wherever the other side takes it.")
+    enable_tracing: Bool = Field(True, description="Report spans, where there is a provider.")
+    default_http_retry_policy: HTTPRetry | None = Field(None, description="Retries where a rule says nothing.")
+    default_service_export_to: ExportTo = Field(("*",), description="exportTo of services that say nothing.")
+    default_virtual_service_export_to: ExportTo = Field(("*",), description="The same for VirtualServices.")
+    default_destination_rule_export_to: ExportTo = Field(("*",), description="The same for DestinationRules.")
+
+    def check(self) -> Iterator[Mistake]:
+        """Provider names are unique, and the default ones exist."""
+        yield from super().check()
+        names = [p.name for p in self.extension_providers]
+        yield from same_names(names, ("extensionProviders",), "name", "provider")
+        for field in ("tracing", "metrics", "access_logging"):
+            for index, name in enumerate(getattr(self.default_providers, field)):
+                if name not in names and name not in {"prometheus", "envoy"}:
+                    guess = nearest(name, names)
+                    alias = str(type(self.default_providers).model_fields[field].alias)
+                    yield Mistake(
+                        path=("defaultProviders", alias, index),
+                        message=f"there is no extension provider `{name}`",
+                        fix=f"write {guess}" if guess else "add it to extensionProviders",
+                    )
+
+    @property
+    def trust_domains(self) -> tuple[str, ...]:
+        """The trust domain and its aliases."""
+        return (self.trust_domain, *self.trust_domain_aliases)
