@@ -39,6 +39,8 @@ class World:
         self.contents: Table[Key, str] = Table(self.graph, "contents")
         self.sections: Table[Section, tuple[Key, ...]] = Table(self.graph, "sections")
         self.proxies: Table[ProxyId, tuple[Section, ...]] = Table(self.graph, "proxies")
+        self.faults: Table[str, str] = Table(self.graph, "faults")
+        """Queries that raise, by name."""
         self.rejections: list[Rejection] = []
         self.failures: list[tuple[object, Exception]] = []
         self.quarantine = Quarantine(self.rejections.append)
@@ -73,14 +75,20 @@ class World:
         self.failures.append((key, error))
 
     def _catalog(self) -> Catalog[Section, Key]:
-        contents, sections, proxies = self.contents, self.sections, self.proxies
+        contents, sections, proxies, faults = self.contents, self.sections, self.proxies, self.faults
+
+        def check(name: str) -> None:
+            if faults.get(name):
+                raise ValueError(name)
 
         @query
         def proxy_sections(_db: Graph, proxy: ProxyId) -> tuple[Section, ...]:
+            check("proxy_sections")
             return proxies.get(proxy) or ()
 
         @query
         def section(_db: Graph, key: Section) -> tuple[Key, ...]:
+            check("section")
             return sections.get(key) or ()
 
         @query
