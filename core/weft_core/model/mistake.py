@@ -52,3 +52,9 @@ def format_path(path: Sequence[str | int]) -> str:
         else:
             text += f".{step}" if text else step
     return text
+
+
+def describe(value: object) -> str:
+    """A value as its author may recognise it, short enough for a message."""
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}…"
