@@ -41,10 +41,22 @@ def message(made: Frame, type_url: str) -> Message:
     return MESSAGES[type_url].FromString(resource.resource.value)
 
 
-def render(db: Registry, proxy: ProxyId) -> dict[str, list[dict[str, Any]]]:
-    """All messages of a proxy as one document; see `KEYS`. Stable: the same input gives the same order."""
+def render(db: Registry, proxy: ProxyId) -> dict[str, list[Any]]:
+    """All messages of a proxy as one document; see `KEYS`. The same input gives the same text."""
     found = frames(db, proxy)
-    return {
-        key: [MessageToDict(message(made, type_url), preserving_proto_field_name=True) for made in found[type_url]]
-        for key, type_url in KEYS.items()
-    }
+    return {key: [plain(message(made, type_url)) for made in found[type_url]] for key, type_url in KEYS.items()}
+
+
+def plain(made: Message) -> Any:
+    """A message as dicts, lists and scalars; of each dict `@type` and `name` come first, the rest is sorted.
+
+    Protobuf does not say in which order a map's entries come, so that sorting is what makes the text stable.
+    """
+    return _ordered(MessageToDict(made, preserving_proto_field_name=True))
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: (key != "@type", key != "name", key))
+        return {key: _ordered(value[key]) for key in keys}
+    return [_ordered(item) for item in value] if isinstance(value, list) else value

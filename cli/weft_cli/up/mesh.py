@@ -94,7 +94,9 @@ class LocalMesh:
 
     def _mark(self, pod: k8s.Pod) -> None:
         """Write a Pod's Ready condition, as the kubelet would."""
-        workload = next((w for p, w in self.workloads.items() if (p.namespace, p.name) == (pod.namespace, pod.name)), None)
+        workload = next(
+            (w for p, w in self.workloads.items() if (p.namespace, p.name) == (pod.namespace, pod.name)), None
+        )
         ready = workload is not None and proxy_name(workload) in self._ready
         if ready and workload is not None and workload.argv:
             ready = workload.name in self._ready
@@ -135,9 +137,7 @@ class LocalMesh:
             ControlPlaneAddress(host=LOOPBACK, port=self.xds_port, tls=MutualTls(server_name=CONTROL_PLANE_NAME)),
             ProxyPorts(admin=workload.admin, metrics=workload.metrics, metrics_address=LOOPBACK),
         )
-        self.supervisor.add(
-            proxy_process(workload, self.envoy, self.state.write_bootstrap(workload, document))
-        )
+        self.supervisor.add(proxy_process(workload, self.envoy, self.state.write_bootstrap(workload, document)))
         if (process := application_process(workload, working_directory(self.folder))) is not None:
             self.supervisor.add(process)
 

@@ -1,0 +1,36 @@
+"""The control plane's own HTTP endpoints: `/ready` for whoever waits for it, `/metrics` for Prometheus."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from weft_core.errors import PortInUse
+
+
+def make_app(metrics: CollectorRegistry, ready: Callable[[], bool]) -> web.Application:
+    """`/ready` answers 200 once the first full set of objects is in force, 503 before."""
+
+    async def readiness(_request: web.Request) -> web.Response:
+        return web.Response(text="ready\n") if ready() else web.Response(text="not ready\n", status=503)
+
+    async def exposition(request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(metrics), headers={"Content-Type": content_type})
+
+    app = web.Application()
+    app.add_routes([web.get("/ready", readiness), web.get("/metrics", exposition)])
+    return app
+
+
+async def start(app: web.Application, host: str, port: int) -> web.AppRunner:
+    """Listen; the runner's `cleanup` ends it. Raises PortInUse."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise PortInUse(f"cannot listen for HTTP on {host}:{port}: {error.strerror}") from error
+    return runner
