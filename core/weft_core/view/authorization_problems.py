@@ -25,7 +25,7 @@ def authorization_policy_problems(db: Registry, key: Key) -> tuple[Problem, ...]
     row = db.authorization_policies.get(key)
     if row is None:
         return ()
-    return tuple((*_custom(row), *_targets(row), *_allows_nothing(row), *_selects_nothing(db, row), *_on_tcp(db, row)))
+    return (*_custom(row), *_targets(row), *_allows_nothing(row), *_selects_nothing(db, row), *_on_tcp(db, row))
 
 
 def _problem(row: Row, path: Path, *, code: str, severity: Severity, message: str, fix: str = "") -> Problem:

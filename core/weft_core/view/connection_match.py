@@ -50,7 +50,7 @@ def without_overlaps(routes: Iterable[TcpRoute]) -> Iterator[TcpRoute]:
 
 
 def _server_name(name: str) -> str:
-    """Lower case; a wildcard that is not a whole label is widened to the label: `*-eu.example.com` to `*.example.com`."""
+    """Lower case; a wildcard within a label is widened to the whole label: `*-eu.example.com` to `*.example.com`."""
     name = name.lower()
     if name.startswith("*") and name != ANY_NAME and not name.startswith("*."):
         return f"*.{name.partition('.')[2]}" if "." in name else ANY_NAME

@@ -38,7 +38,7 @@ def peer_authentication_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
         return ()
     if selector_of(row) and key[0] == root_namespace(db):
         return (_selector_in_root(row),)
-    return tuple((*_shadowed(db, row), *_selects_nothing(db, row), *_unknown_ports(db, row), *_conflicts(db, row)))
+    return (*_shadowed(db, row), *_selects_nothing(db, row), *_unknown_ports(db, row), *_conflicts(db, row))
 
 
 def _key(row: Row) -> Key:
