@@ -190,7 +190,7 @@ def virtual_host(db: Registry, key: VirtualHostId) -> VirtualHost | None:
     if found is not None and not key.scopes:
         routes = (_default_route(db, key, found.ref),)
     return VirtualHost(
-        name=key.name,
+        name=f"{key.host}:{key.port}" if key.any_host else key.name,
         domains=_domains(db, key, found),
         routes=routes,
         require_tls=RequireTls.ALL if key.require_tls else RequireTls.NONE,

@@ -1,0 +1,186 @@
+"""Listeners of gateways: one for each port and address, with one chain for plain HTTP or one for each TLS server."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from weft_core.graph import query
+from weft_core.ir.http import ForwardClientCert, HttpConnectionManager, RouteName
+from weft_core.ir.listener import (
+    TLS,
+    Address,
+    Direction,
+    FilterChain,
+    FilterChainMatch,
+    Inspection,
+    Listener,
+    ListenerFilter,
+    NetworkFilter,
+    TcpProxy,
+)
+from weft_core.ir.rbac import Rbac
+from weft_core.ir.route import TcpRoute
+from weft_core.problems import ObjectRef
+from weft_core.proxy import LocalPorts
+from weft_core.registry import Registry
+from weft_core.view.access_log import access_logs, listener_access_logs
+from weft_core.view.gateway_routes import EVERY_HOST, attached_virtual_services, server_groups
+from weft_core.view.gateway_secrets import SecretId
+from weft_core.view.gateway_tls import pushed_secrets, server_tls
+from weft_core.view.gateways import GatewayId, GatewayPort, GatewayServer, Speech, gateway_ports
+from weft_core.view.http_managers import http_filters, http_settings, network_security_filters, security_filters
+from weft_core.view.local_ports import localised
+from weft_core.view.mesh_tls import HTTP_ALPN, TCP_ALPN
+from weft_core.view.readiness import ANY_ADDRESS, LOOPBACK
+from weft_core.view.route_match import Viewpoint
+from weft_core.view.tcp_routes import tcp_routes_of, tls_routes_of
+
+
+@query
+def gateway_listeners(db: Registry, gateway: GatewayId) -> tuple[Listener, ...]:
+    """All listeners of a gateway. A TCP or TLS port on which nothing is routed is not opened."""
+    found = (_listener(db, gateway, port) for port in gateway_ports(db, gateway))
+    return tuple(listener for listener in found if listener)
+
+
+@query
+def gateway_secrets(db: Registry, gateway: GatewayId) -> tuple[SecretId, ...]:
+    """The Secrets that the servers of a gateway name: in its pod's namespace, whatever the Gateway's own is."""
+    names = {
+        name
+        for port in gateway_ports(db, gateway)
+        for server in port.servers
+        if server.ends_tls and server.server.tls is not None
+        for name in pushed_secrets(server.server.tls)
+    }
+    return tuple(SecretId(gateway.client.namespace, name) for name in sorted(names))
+
+
+def _listener(db: Registry, gateway: GatewayId, port: GatewayPort) -> Listener | None:
+    chains = tuple(_http_chains(db, gateway, port) if port.speech is Speech.HTTP else _chains(db, gateway, port))
+    if not chains:
+        return None
+    address = _address(gateway, port)
+    tls = port.speech is Speech.TLS
+    origins = dict.fromkeys(server.gateway for server in port.servers)
+    return Listener(
+        name=f"{address.host}_{port.target}",
+        addresses=(address,),
+        direction=Direction.OUTBOUND,
+        filter_chains=chains,
+        listener_filters=(ListenerFilter(Inspection.TLS),) if tls else (),
+        access_logs=listener_access_logs(db),
+        origins=tuple(ObjectRef(kind="Gateway", namespace=key[0], name=key[1]) for key in origins),
+    )
+
+
+def _address(gateway: GatewayId, port: GatewayPort) -> Address:
+    """Where the port is opened: where proxies share a machine, on loopback and at a port of its own."""
+    if gateway.local is not None:
+        return Address(LOOPBACK, gateway.local.application_port(port.target))
+    return Address(port.bind or ANY_ADDRESS, port.target)
+
+
+def _http_chains(db: Registry, gateway: GatewayId, port: GatewayPort) -> Iterator[FilterChain]:
+    for group in server_groups(port):
+        yield FilterChain(name=group.route_configuration, filters=(_manager(db, gateway, group.route_configuration),))
+
+
+def _chains(db: Registry, gateway: GatewayId, port: GatewayPort) -> Iterator[FilterChain]:
+    """The chains of TLS and TCP servers, each for the names that it serves."""
+    routed = {group.servers[0]: group.route_configuration for group in server_groups(port)}
+    for server in port.servers:
+        tls = server.server.tls
+        if server in routed and tls is not None:
+            yield FilterChain(
+                name=routed[server],
+                match=_names(server),
+                filters=(_manager(db, gateway, routed[server]),),
+                tls=server_tls(db, tls, HTTP_ALPN),
+            )
+        elif server.ends_tls and tls is not None:
+            for chain in _tcp_chains(db, gateway, port, server):
+                yield FilterChain(
+                    name=chain.name, match=_names(server), filters=chain.filters, tls=server_tls(db, tls, TCP_ALPN)
+                )
+        elif server.speech is Speech.TLS:
+            yield from _passed_through(db, gateway, port, server)
+        else:
+            yield from _tcp_chains(db, gateway, port, server)
+
+
+def _names(server: GatewayServer) -> FilterChainMatch:
+    """The server names of a chain; a server of every host takes clients that name none, too."""
+    hosts = tuple(host for _, host in server.hosts)
+    return FilterChainMatch(transport_protocol=TLS, server_names=() if EVERY_HOST in hosts else hosts)
+
+
+def _tcp_chains(db: Registry, gateway: GatewayId, port: GatewayPort, server: GatewayServer) -> Iterator[FilterChain]:
+    """Where the connections of a TCP server go: to what the oldest VirtualService with TCP rules says."""
+    viewpoint = _viewpoint(gateway, port, server)
+    for key in attached_virtual_services(db, gateway.client.namespace, server):
+        routes = [r for r in tcp_routes_of(db, gateway.client, key, viewpoint) if not r.destination_subnets]
+        if routes:
+            yield FilterChain(name=server.name, filters=_tcp_filters(db, gateway, routes[0]))
+            return
+
+
+def _passed_through(
+    db: Registry, gateway: GatewayId, port: GatewayPort, server: GatewayServer
+) -> Iterator[FilterChain]:
+    """A chain for each TLS rule, chosen by server name; a name that two rules have is the first one's."""
+    viewpoint = _viewpoint(gateway, port, server)
+    taken: set[str] = set()
+    for key in attached_virtual_services(db, gateway.client.namespace, server):
+        for route in tls_routes_of(db, gateway.client, key, viewpoint):
+            names = tuple(name for name in route.sni_hosts if name not in taken)
+            taken.update(names)
+            if names:
+                everything = EVERY_HOST in names
+                yield FilterChain(
+                    name=f"{server.name}:{names[0]}",
+                    match=FilterChainMatch(transport_protocol=TLS, server_names=() if everything else names),
+                    filters=_tcp_filters(db, gateway, route),
+                )
+
+
+def _viewpoint(gateway: GatewayId, port: GatewayPort, server: GatewayServer) -> Viewpoint:
+    client = gateway.client
+    return Viewpoint(gateways=(server.name,), port=port.number, namespace=client.namespace, labels=client.labels)
+
+
+def _tcp_filters(db: Registry, gateway: GatewayId, route: TcpRoute) -> tuple[NetworkFilter, ...]:
+    security = network_security_filters(db, gateway.client.namespace, gateway.labels)
+    local = _opened_ports(gateway)
+    settings = route.settings
+    proxy = TcpProxy(
+        stat_prefix=route.stat_prefix,
+        clusters=route.clusters,
+        idle_timeout=settings.idle_timeout,
+        max_connection_duration=settings.max_connection_duration,
+        hash_source_ip=settings.use_source_ip,
+        access_logs=access_logs(db),
+    )
+    return (*(localised(each, local) for each in security), proxy)
+
+
+def _opened_ports(gateway: GatewayId) -> LocalPorts | None:
+    """A gateway on a shared machine takes traffic where another workload's process would listen."""
+    return replace(gateway.local, inbound=gateway.local.application) if gateway.local else None
+
+
+def _manager(db: Registry, gateway: GatewayId, route_configuration: str) -> HttpConnectionManager:
+    """At the edge nobody's word on addresses and identities is taken: both are what the connection shows."""
+    settings = http_settings(db)
+    security = security_filters(db, gateway.client.namespace, gateway.labels)
+    local = _opened_ports(gateway)
+    here = tuple(localised(each, local) if isinstance(each, Rbac) else each for each in security)
+    return HttpConnectionManager(
+        stat_prefix=f"outbound_{route_configuration}",
+        route=RouteName(route_configuration),
+        filters=http_filters(here),
+        forward_client_cert=ForwardClientCert.SANITIZE_SET,
+        describe_client_cert=True,
+        path_normalization=settings.path_normalization,
+        use_remote_address=True,
+        access_logs=settings.access_logs,
+    )

@@ -1,0 +1,54 @@
+"""What is wrong with a valid Gateway: servers that an older one leaves no room for, and modes that are not served."""
+
+from collections.abc import Iterator
+
+from weft_core.graph import query
+from weft_core.model.gateway import Gateway
+from weft_core.model.meta import Config
+from weft_core.model.server_tls import ServerTLSMode
+from weft_core.problems import Code, ObjectRef, Problem, Severity, by_severity
+from weft_core.registry import Key, Registry
+from weft_core.view.gateways import GatewayId, gateway_conflicts, gateway_ids
+from weft_core.view.selectors import labels_of
+from weft_core.view.visibility import Client
+
+
+@query
+def gateway_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
+    """All findings about one Gateway, worst first."""
+    row = db.gateways.get(key)
+    if row is None:
+        return ()
+    return by_severity(problem.at(row.meta.source) for problem in (*_conflicts(db, row), *_not_served(row)))
+
+
+def _conflicts(db: Registry, row: Config[Gateway]) -> Iterator[Problem]:
+    """Conflicts with Gateways that select every pod that this one selects."""
+    labels = labels_of(row.spec.selector)
+    anywhere = GatewayId(client=Client(namespace="", gateway=True), gateways=gateway_ids(db, "", labels))
+    for conflict in gateway_conflicts(db, anywhere):
+        lost = conflict.server
+        if lost.gateway != (row.meta.namespace, row.meta.name):
+            continue
+        winner = ObjectRef(kind="Gateway", namespace=conflict.winner.gateway[0], name=conflict.winner.gateway[1])
+        yield Problem(
+            code=Code.CONFLICTING_GATEWAYS,
+            severity=Severity.ERROR,
+            object=row.meta.ref,
+            path=f"spec.servers[{lost.index}]",
+            message=f"port {lost.server.port.number} belongs to an older server of {winner}: {conflict.reason}",
+            fix="choose another port, other hosts, or another selector",
+        )
+
+
+def _not_served(row: Config[Gateway]) -> Iterator[Problem]:
+    for index, server in enumerate(row.spec.servers):
+        if server.tls is not None and server.tls.mode is ServerTLSMode.AUTO_PASSTHROUGH:
+            yield Problem(
+                code=Code.UNSUPPORTED_FIELD,
+                severity=Severity.ERROR,
+                object=row.meta.ref,
+                path=f"spec.servers[{index}].tls.mode",
+                message="AUTO_PASSTHROUGH is not supported, so the server is not opened",
+                fix="write mode: PASSTHROUGH, and route its server names with the tls rules of a VirtualService",
+            )

@@ -1,0 +1,204 @@
+"""What is wrong with a valid VirtualService: what it refers to and is not there, and who takes its hosts from it.
+
+Whatever is missing is still routed to by its name, and requests fail with 503: the owner is told here, not only then.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from weft_core.graph import query
+from weft_core.ir.service import ServiceRef
+from weft_core.model.destination import Destination
+from weft_core.model.meta import Config
+from weft_core.model.virtual_service import VirtualService
+from weft_core.names import MESH_GATEWAY, matches_host, resolve_host
+from weft_core.problems import Code, ObjectRef, Problem, Severity, by_severity
+from weft_core.registry import Key, Registry
+from weft_core.view.delegates import delegate_key
+from weft_core.view.destination_rules import rules_in_force, subset_names
+from weft_core.view.domains import alias_target
+from weft_core.view.gateway_routes import meeting_hosts
+from weft_core.view.gateways import gateway_servers
+from weft_core.view.services import all_refs, refs_of_host, service
+from weft_core.view.virtual_services import Attachment, attachment, mesh_virtual_services
+from weft_core.view.visibility import exports_virtual_service
+
+
+@query
+def virtual_service_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
+    """All findings about one VirtualService, worst first."""
+    row = db.virtual_services.get(key)
+    if row is None:
+        return ()
+    found = [problem for path, destination in _destinations(row) for problem in _missing(db, row, path, destination)]
+    found += _delegates(db, row)
+    attached = attachment(db, key)
+    if attached is not None:
+        found += [*_gateways(db, row, attached), *_conflicts(db, row, attached), *_unknown_hosts(db, row, attached)]
+    return by_severity(problem.at(row.meta.source) for problem in found)
+
+
+def _destinations(row: Config[VirtualService]) -> Iterator[tuple[str, Destination]]:
+    """(field path, destination) of all rules."""
+    spec = row.spec
+    routes = (
+        *((f"http[{index}]", [entry.destination for entry in http.route]) for index, http in enumerate(spec.http)),
+        *((f"tls[{index}]", [entry.destination for entry in tls.route]) for index, tls in enumerate(spec.tls)),
+        *((f"tcp[{index}]", [entry.destination for entry in tcp.route]) for index, tcp in enumerate(spec.tcp)),
+    )
+    for rule, destinations in routes:
+        for position, destination in enumerate(destinations):
+            yield f"spec.{rule}.route[{position}].destination", destination
+    for index, http in enumerate(row.spec.http):
+        if http.mirror is not None:
+            yield f"spec.http[{index}].mirror", http.mirror
+        for position, policy in enumerate(http.mirrors):
+            yield f"spec.http[{index}].mirrors[{position}].destination", policy.destination
+
+
+def _missing(db: Registry, row: Config[VirtualService], path: str, destination: Destination) -> Iterator[Problem]:
+    namespace = row.meta.namespace
+    host = resolve_host(destination.host, namespace, db.settings.domain)
+    refs = refs_of_host(db, host)
+    if not refs:
+        yield _error(row, f"{path}.host", f"there is no service `{host}`", _other_name(db, destination.host, host))
+        return
+    for target in filter(None, (alias_target(db, ref) for ref in refs)):
+        fix = f"write {target}"
+        yield _error(row, f"{path}.host", f"`{host}` is only another name of `{target}`, without endpoints", fix)
+        return
+    yield from _missing_port(db, row, path, destination, refs)
+    if destination.subset:
+        yield from _missing_subset(db, row, path, destination.subset, refs)
+
+
+def _missing_port(
+    db: Registry, row: Config[VirtualService], path: str, destination: Destination, refs: tuple[ServiceRef, ...]
+) -> Iterator[Problem]:
+    numbers = sorted({port.number for ref in refs if (found := service(db, ref)) for port in found.ports})
+    if destination.port is not None and destination.port.number not in numbers:
+        message = f"`{refs[0].host}` has no port {destination.port.number}"
+        yield _error(row, f"{path}.port.number", message, f"write one of its ports: {_listed(numbers)}")
+
+
+def _missing_subset(
+    db: Registry, row: Config[VirtualService], path: str, subset: str, refs: tuple[ServiceRef, ...]
+) -> Iterator[Problem]:
+    """A subset counts where a rule defines it for clients in the VirtualService's namespace or in the service's."""
+    known: dict[str, None] = {}
+    rules: list[Key] = []
+    for ref in refs:
+        for namespace in dict.fromkeys((row.meta.namespace, ref.namespace)):
+            keys = rules_in_force(db, namespace, (), ref)
+            rules += keys
+            known |= dict.fromkeys(subset_names(db, keys))
+    if subset in known:
+        return
+    host = refs[0].host
+    if not rules:
+        fix = f"add a DestinationRule for {host} with the subset {subset}"
+    else:
+        where = f"add the subset to DestinationRule {'/'.join(rules[0])}"
+        fix = f"write one of {', '.join(known)}, or {where}" if known else where
+    yield _error(row, f"{path}.subset", f"no DestinationRule defines the subset `{subset}` of `{host}`", fix)
+
+
+def _other_name(db: Registry, written: str, host: str) -> str:
+    """The full names of services that the author may have meant: those of the same short name elsewhere."""
+    short = written.partition(".")[0]
+    meant = sorted({ref.host for ref in all_refs(db) if ref.host.partition(".")[0] == short})
+    if meant:
+        return f"write {' or '.join(meant)}"
+    return f"correct the name, or add a Service or a ServiceEntry with the host {host}"
+
+
+def _delegates(db: Registry, row: Config[VirtualService]) -> Iterator[Problem]:
+    root = (row.meta.namespace, row.meta.name)
+    for index, rule in enumerate(row.spec.http):
+        if rule.delegate is None:
+            continue
+        key = delegate_key(root, rule.delegate)
+        found = db.virtual_services.get(key)
+        path, name = f"spec.http[{index}].delegate", "/".join(key)
+        if found is None:
+            yield _error(row, path, f"there is no VirtualService `{name}`", "create it, or correct the name")
+        elif found.spec.hosts:
+            yield _error(row, path, f"`{name}` has hosts, so it is no delegate", f"remove the hosts of {name}")
+        elif exports_virtual_service(db, key, root[0]) is None:
+            yield _error(row, path, f"`{name}` is not exported to {root[0]}", f"add {root[0]} to its exportTo")
+
+
+def _gateways(db: Registry, row: Config[VirtualService], attached: Attachment) -> Iterator[Problem]:
+    for index, name in enumerate(attached.gateways):
+        if name == MESH_GATEWAY:
+            continue
+        namespace, _, own = name.partition("/")
+        servers = gateway_servers(db, (namespace, own))
+        if not servers:
+            fix = "create it, or correct the name; one in another namespace is written namespace/name"
+            yield _error(row, f"spec.gateways[{index}]", f"there is no Gateway `{name}`", fix)
+        elif not any(meeting_hosts(attached, server) for server in servers):
+            hosts = sorted({text for server in servers for text in server.server.hosts})
+            yield Problem(
+                code=Code.VIRTUAL_SERVICE_HOST_NOT_FOUND_IN_GATEWAY,
+                severity=Severity.WARNING,
+                object=row.meta.ref,
+                path=f"spec.gateways[{index}]",
+                message=f"no server of Gateway `{name}` has one of the hosts {', '.join(attached.hosts)}",
+                fix=f"write a host that it serves: {', '.join(hosts)}",
+            )
+
+
+def _conflicts(db: Registry, row: Config[VirtualService], attached: Attachment) -> Iterator[Problem]:
+    """The hosts that another VirtualService has; sidecars do not merge, so this one's rules for them never apply."""
+    if MESH_GATEWAY not in attached.gateways:
+        return
+    namespace = "" if "*" in attached.export_to else attached.key[0]
+    for index, host in enumerate(attached.hosts):
+        rivals = [key for key in mesh_virtual_services(db, namespace, None, host) if _has_host(db, key, host)]
+        if rivals and attached.key in rivals and rivals[0] != attached.key:
+            winner = ObjectRef(kind="VirtualService", namespace=rivals[0][0], name=rivals[0][1])
+            yield Problem(
+                code=Code.CONFLICTING_VIRTUAL_SERVICE_HOSTS,
+                severity=Severity.ERROR,
+                object=row.meta.ref,
+                path=f"spec.hosts[{index}]",
+                message=f"sidecars take the routes of `{host}` from {winner}, which comes first, and never merge two",
+                fix=f"move these rules into {winner}, or remove the host from one of them",
+            )
+
+
+def _has_host(db: Registry, key: Key, host: str) -> bool:
+    found = attachment(db, key)
+    return found is not None and host in found.hosts
+
+
+def _unknown_hosts(db: Registry, row: Config[VirtualService], attached: Attachment) -> Iterator[Problem]:
+    """Hosts that no service has: sidecars route them on port 80 alone."""
+    if MESH_GATEWAY not in attached.gateways:
+        return
+    for index, host in enumerate(attached.hosts):
+        known = any(matches_host(host, ref.host) for ref in all_refs(db)) if "*" in host else refs_of_host(db, host)
+        if not known:
+            yield Problem(
+                code=Code.REFERENCED_RESOURCE_NOT_FOUND,
+                severity=Severity.WARNING if len(attached.gateways) == 1 else Severity.INFO,
+                object=row.meta.ref,
+                path=f"spec.hosts[{index}]",
+                message=f"no service has the host `{host}`, so sidecars route it on port 80 only",
+                fix="add a ServiceEntry with the host and its ports, or correct the name",
+            )
+
+
+def _error(row: Config[VirtualService], path: str, message: str, fix: str) -> Problem:
+    return Problem(
+        code=Code.REFERENCED_RESOURCE_NOT_FOUND,
+        severity=Severity.ERROR,
+        object=row.meta.ref,
+        path=path,
+        message=message,
+        fix=fix,
+    )
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(str(number) for number in numbers)
