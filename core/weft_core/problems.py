@@ -60,6 +60,7 @@ class Code:
     FAULT_NEVER_FIRES = "WEFT0009"
     REJECTED_BY_ENVOY = "WEFT0010"
     DESTINATION_RULE_SHADOWS_PORT = "WEFT0011"
+    DUPLICATE_KEY = "WEFT0012"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,10 @@ from weft_core.model.scalars import Labels, NonEmpty, PercentNumber, PortNumber
 from weft_core.problems import Code, Severity
 
 
+_SHOWN = 16
+"""Names of known fields that a message lists at most."""
+
+
 class Model(BaseModel):
     """A message of the mesh API: immutable, hashable, compared deeply, unknown fields refused.
 
@@ -212,5 +216,6 @@ def unknown_field(model: type[Model], name: str) -> Mistake:
     """The mistake for a field that `model` does not know, with the name that was probably meant."""
     names = field_names(model)
     guess = nearest(name, names)
-    fix = f"write `{guess}`" if guess else f"remove it; known here are {', '.join(names)}"
+    shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+    fix = f"write `{guess}`" if guess else f"remove it; known here are {shown}"
     return Mistake(path=(name,), message=f"unknown field `{name}`", fix=fix)

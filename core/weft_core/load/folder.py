@@ -1,0 +1,73 @@
+"""A set of files → objects. Reading and watching the files is the caller's affair."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from weft_core.load.yaml import load
+from weft_core.model.decode import DEFAULT_NAMESPACE, decode
+from weft_core.model.kubernetes import KubernetesObject
+from weft_core.model.meta import Config
+from weft_core.problems import Code, ObjectRef, Problem, Severity, Source
+
+LoadedObject = Config[Any] | KubernetesObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadResult:
+    """The objects that are good, where each was read, and all problems.
+
+    `rejected` objects are there and refused; of `unreadable` files some part is not YAML, so that an object that was
+    read from one before and is missing now may still be meant. The last good version of both should stay in force.
+    """
+
+    objects: tuple[LoadedObject, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    sources: Mapping[ObjectRef, Source] = field(default_factory=dict)
+    rejected: frozenset[ObjectRef] = frozenset()
+    unreadable: frozenset[str] = frozenset()
+
+
+def load_files(files: Iterable[tuple[str, str]], *, default_namespace: str = DEFAULT_NAMESPACE) -> LoadResult:
+    """Read (path, text) pairs, in their order. Of two objects with the same address the first one is kept."""
+    objects: dict[ObjectRef, LoadedObject] = {}
+    sources: dict[ObjectRef, Source] = {}
+    problems: list[Problem] = []
+    rejected: set[ObjectRef] = set()
+    unreadable: set[str] = set()
+    for path, text in files:
+        loaded = load(text, path)
+        problems.extend(loaded.problems)
+        if loaded.problems:
+            unreadable.add(path)
+        for document in loaded.documents:
+            decoded = decode(document.value, document.source, document.line_of, default_namespace=default_namespace)
+            problems.extend(decoded.problems)
+            if decoded.rejected:
+                rejected.add(decoded.ref)
+            if decoded.object is None:
+                continue
+            if decoded.ref in objects:
+                problems.append(_duplicate(decoded.ref, document.source, sources[decoded.ref]))
+                continue
+            objects[decoded.ref] = decoded.object
+            sources[decoded.ref] = document.source
+    return LoadResult(
+        objects=tuple(objects.values()),
+        problems=tuple(problems),
+        sources=sources,
+        rejected=frozenset(rejected - objects.keys()),
+        unreadable=frozenset(unreadable),
+    )
+
+
+def _duplicate(ref: ObjectRef, source: Source, first: Source) -> Problem:
+    return Problem(
+        code=Code.DUPLICATE_OBJECT,
+        severity=Severity.ERROR,
+        object=ref,
+        path="metadata.name",
+        message=f"{ref} is already defined at {first.file}:{first.line}, which is kept; this one is not read",
+        fix="rename or remove one of them",
+        source=source,
+    )
