@@ -30,33 +30,59 @@ class LoadResult:
 
 def load_files(files: Iterable[tuple[str, str]], *, default_namespace: str = DEFAULT_NAMESPACE) -> LoadResult:
     """Read (path, text) pairs, in their order. Of two objects with the same address the first one is kept."""
+    return merge(load_file(path, text, default_namespace=default_namespace) for path, text in files)
+
+
+def load_file(path: str, text: str, *, default_namespace: str = DEFAULT_NAMESPACE) -> LoadResult:
+    """Read one file by itself: for callers that keep the results of files that did not change."""
+    loaded = load(text, path)
     objects: dict[ObjectRef, LoadedObject] = {}
     sources: dict[ObjectRef, Source] = {}
-    problems: list[Problem] = []
+    problems = list(loaded.problems)
     rejected: set[ObjectRef] = set()
-    unreadable: set[str] = set()
-    for path, text in files:
-        loaded = load(text, path)
-        problems.extend(loaded.problems)
-        if loaded.problems:
-            unreadable.add(path)
-        for document in loaded.documents:
-            decoded = decode(document.value, document.source, document.line_of, default_namespace=default_namespace)
-            problems.extend(decoded.problems)
-            if decoded.rejected:
-                rejected.add(decoded.ref)
-            if decoded.object is None:
-                continue
-            if decoded.ref in objects:
-                problems.append(_duplicate(decoded.ref, document.source, sources[decoded.ref]))
-                continue
-            objects[decoded.ref] = decoded.object
-            sources[decoded.ref] = document.source
+    for document in loaded.documents:
+        decoded = decode(document.value, document.source, document.line_of, default_namespace=default_namespace)
+        problems.extend(decoded.problems)
+        if decoded.rejected:
+            rejected.add(decoded.ref)
+        if decoded.object is None:
+            continue
+        if decoded.ref in objects:
+            problems.append(_duplicate(decoded.ref, document.source, sources[decoded.ref]))
+            continue
+        objects[decoded.ref] = decoded.object
+        sources[decoded.ref] = document.source
     return LoadResult(
         objects=tuple(objects.values()),
         problems=tuple(problems),
         sources=sources,
         rejected=frozenset(rejected - objects.keys()),
+        unreadable=frozenset({path} if loaded.problems else ()),
+    )
+
+
+def merge(results: Iterable[LoadResult]) -> LoadResult:
+    """The results of several files as one, in their order: of objects with the same address the first one is kept."""
+    objects: list[LoadedObject] = []
+    sources: dict[ObjectRef, Source] = {}
+    problems: list[Problem] = []
+    rejected: set[ObjectRef] = set()
+    unreadable: set[str] = set()
+    for result in results:
+        problems.extend(result.problems)
+        rejected |= result.rejected
+        unreadable |= result.unreadable
+        for item, (ref, source) in zip(result.objects, result.sources.items(), strict=True):
+            if ref in sources:
+                problems.append(_duplicate(ref, source, sources[ref]))
+            else:
+                sources[ref] = source
+                objects.append(item)
+    return LoadResult(
+        objects=tuple(objects),
+        problems=tuple(problems),
+        sources=sources,
+        rejected=frozenset(rejected - sources.keys()),
         unreadable=frozenset(unreadable),
     )
 

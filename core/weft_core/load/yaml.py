@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from weft_core.load.nodes import Builder, TooLarge, line_at
+from weft_core.load.nodes import MAX_DEPTH, Builder, DuplicateKey, TooLarge, line_at
 from weft_core.model.mistake import Path, format_path
 from weft_core.problems import Code, ObjectRef, Problem, Severity, Source
 
@@ -15,6 +15,8 @@ _START = re.compile(r"---(?:\s|$)")
 _EMPTY_LINE = re.compile(r"\s*(?:#.*)?$|%.*$|\.\.\.\s*$")
 _TAB = re.compile(r" *\t")
 _LIST_KIND = "List"
+_SAFE_DEPTH = 1000
+"""Nesting that composing certainly survives, on the small stacks of threads too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +42,36 @@ def load(text: str, file: str) -> Loaded:
     problems: list[Problem] = []
     for first_line, part in _split(text):
         try:
+            _check_depth(part)
             for node in yaml.compose_all(part, Loader=yaml.CSafeLoader):
                 found = _document(node, file, first_line, problems)
                 if found is not None:
                     documents.extend(_flattened(found))
         except yaml.YAMLError as error:
             problems.append(_malformed(error, part, file, first_line))
-        except RecursionError:
-            problems.append(_problem(file, first_line + 1, "the document is nested too deeply", "flatten it"))
+        except TooLarge as error:
+            problems.append(_problem(file, first_line + 1, f"the document is refused: {error}", "flatten it"))
     return Loaded(documents=tuple(documents), problems=tuple(problems))
+
+
+def _check_depth(part: str) -> None:
+    """Raise TooLarge where composing would overflow the C stack: libyaml's binding recurses without a limit.
+
+    Each level of nesting takes a bracket or a column, so that ordinary texts need no closer look.
+    """
+    if part.count("[") + part.count("{") + max(map(len, part.split("\n"))) < _SAFE_DEPTH:
+        return
+    depth = 0
+    try:
+        for event in yaml.parse(part, Loader=yaml.CSafeLoader):
+            if isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
+                depth += 1
+            elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
+                depth -= 1
+            if depth > MAX_DEPTH:
+                raise TooLarge(f"it is nested more than {MAX_DEPTH} levels deep")
+    except yaml.YAMLError:
+        return  # composing stops at the same place, and says so
 
 
 def _split(text: str) -> Iterator[tuple[int, str]]:
@@ -83,22 +106,23 @@ def _document(node: yaml.Node, file: str, offset: int, problems: list[Problem]) 
     except (TooLarge, RecursionError) as error:
         problems.append(_problem(file, start, f"the document is refused: {error}", "write it without nested aliases"))
         return None
-    for duplicate in builder.duplicates:
-        problems.append(
-            Problem(
-                code=Code.DUPLICATE_KEY,
-                severity=Severity.ERROR,
-                object=_reference(value),
-                path=format_path(duplicate.path),
-                message=f"`{duplicate.path[-1]}` is already set in line {offset + duplicate.first_line}",
-                fix="remove one of them, or merge them",
-                source=Source(file=file, line=offset + duplicate.line),
-            )
-        )
+    problems.extend(_duplicate(d, _reference(value), file, offset) for d in builder.duplicates)
     if value is None or builder.duplicates:
         return None
     return Document(
         value=value, source=Source(file=file, line=start), line_of=lambda path: offset + line_at(node, path)
+    )
+
+
+def _duplicate(key: DuplicateKey, ref: ObjectRef, file: str, offset: int) -> Problem:
+    return Problem(
+        code=Code.DUPLICATE_KEY,
+        severity=Severity.ERROR,
+        object=ref,
+        path=format_path(key.path),
+        message=f"`{key.path[-1]}` is already set in line {offset + key.first_line}",
+        fix="remove one of them, or merge them",
+        source=Source(file=file, line=offset + key.line),
     )
 
 

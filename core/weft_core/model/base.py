@@ -13,7 +13,6 @@ from weft_core.model.regex import regex_error
 from weft_core.model.scalars import Labels, NonEmpty, PercentNumber, PortNumber
 from weft_core.problems import Code, Severity
 
-
 _SHOWN = 16
 """Names of known fields that a message lists at most."""
 
