@@ -1,7 +1,8 @@
 """RequestAuthentications in force for a workload: whose tokens are verified.
 
 All that apply are joined, issuers in alphabetical order. No policy, no filter. Tokens are verified on HTTP chains only,
-where requests arrive, never where they leave.
+where requests arrive, never where they leave. Keys are not fetched yet: a rule with `jwksUri`, or with nothing but an
+issuer, refuses every token of its issuer.
 """
 
 from weft_core.graph import query
@@ -9,13 +10,9 @@ from weft_core.ir.authn import JwtAuthn, JwtProvider
 from weft_core.ir.service import Labels
 from weft_core.model.request_authentication import JWTRule
 from weft_core.registry import Key, Registry
+from weft_core.view.key_sets import NO_KEYS, has_usable_key
 from weft_core.view.policy_scope import concerns, policy_namespaces
 
-NO_KEYS = (
-    '{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig","kid":"unavailable",'
-    '"x":"Hix9ardfNY-aFjzB_ZYy9fylVg40MoYtw691OZkpevA","y":"v-5ywpJ0k3tkjPiCIekS4JhGuvtO7rUT_DFlUFDsFi8"}]}'
-)
-"""A key set whose private key nobody has: stands in for keys that were not fetched, so that every token fails."""
 STANDARD_LISTS = ("permission", "scope")
 """Claims that hold several values in one text, by common usage."""
 
@@ -45,7 +42,7 @@ def request_authentications_for(db: Registry, namespace: str, labels: Labels) ->
 def _provider(rule: JWTRule) -> JwtProvider:
     return JwtProvider(
         issuer=rule.issuer,
-        jwks=rule.jwks or NO_KEYS,
+        jwks=rule.jwks if has_usable_key(rule.jwks) else NO_KEYS,
         audiences=rule.audiences,
         from_headers=tuple((header.name, header.prefix) for header in rule.from_headers),
         from_params=rule.from_params,

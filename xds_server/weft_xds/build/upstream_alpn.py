@@ -25,7 +25,6 @@ def build_upstream_alpn(alpn: UpstreamAlpn) -> Config:
                 object_key=APPLICATION_PROTOCOLS,
                 format_string=protocols,
                 shared_with_upstream=FilterStateValue.ONCE,
-                read_only=True,
             )
         ]
     )
