@@ -26,8 +26,9 @@ NAMES = {
     RDS: ("80", "90"),
     VHDS: ("80/x", "80/y", "90/x"),
 }
-RESOURCES = st.sampled_from([(type_url, name) for type_url, names in NAMES.items() for name in names])
-CONTENTS = st.sampled_from(["1", "2", "3", "bad 1", "bad 2"])
+ALL = [(type_url, name) for type_url, names in NAMES.items() for name in names]
+RESOURCES = st.sampled_from(ALL)
+CONTENTS = st.sampled_from(["1", "2", "bad 1", "bad 2"])
 
 
 class Envoy:
@@ -102,14 +103,18 @@ class Mesh(RuleBasedStateMachine):
     make: Any = None
     section: Any = None
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(filled=st.booleans())
+    def start(self, filled: bool) -> None:
         self.world: World = self.make[0]()
         self.sections = {type_url: self.section(type_url, "all") for type_url in TYPES}
+        for type_url, name in ALL if filled else ():
+            self.put((type_url, name), "1")
         proxies = [
             self.make[1](self.world, self.world.proxy(name, *self.sections.values())) for name in ("first", "second")
         ]
         self.envoys = [Envoy(proxy) for proxy in proxies]
+        for envoy in self.envoys:
+            self.catch_up(envoy)
 
     def _deliver(self) -> None:
         self.world.commit()
@@ -124,6 +129,15 @@ class Mesh(RuleBasedStateMachine):
     def remove(self, resource: tuple[str, str]) -> None:
         self.world.remove(self.sections[resource[0]], resource[1])
 
+    @rule(resource=RESOURCES, which=st.integers(0, 1))
+    def delete_and_recreate(self, resource: tuple[str, str], which: int) -> None:
+        """As a user does; one of the proxies is quick enough to see both."""
+        self.remove(resource)
+        self._deliver()
+        self.catch_up(self.envoys[which])
+        self.put(resource, "1")
+        self._deliver()
+
     @rule()
     def commit(self) -> None:
         self._deliver()
@@ -132,6 +146,16 @@ class Mesh(RuleBasedStateMachine):
     def answer(self, which: int, responses: int) -> None:
         for _ in range(min(responses, len(self.envoys[which].inbox))):
             self.envoys[which].answer()
+
+    @staticmethod
+    def catch_up(envoy: Envoy) -> None:
+        """Answer everything that comes."""
+        while envoy.inbox:
+            envoy.answer()
+
+    @rule(which=st.integers(0, 1))
+    def answer_everything(self, which: int) -> None:
+        self.catch_up(self.envoys[which])
 
     @rule(which=st.integers(0, 1))
     def reconnect(self, which: int) -> None:
@@ -158,10 +182,9 @@ class Mesh(RuleBasedStateMachine):
         if not hasattr(self, "envoys"):
             return
         self._deliver()
-        for _ in range(100):
+        for _ in range(5):
             for envoy in self.envoys:
-                while envoy.inbox:
-                    envoy.answer()
+                self.catch_up(envoy)
                 envoy.proxy.now += 6
                 envoy.inbox += envoy.proxy.take()
         for envoy in self.envoys:
@@ -199,8 +222,8 @@ def test_in_the_end_every_proxy_has_what_the_catalog_holds(machine: type[Mesh]) 
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine,
         settings=settings(
-            max_examples=80,
-            stateful_step_count=40,
+            max_examples=150,
+            stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
         ),
