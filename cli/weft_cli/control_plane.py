@@ -1,80 +1,89 @@
-"""The composition root: registry, fan-out and servers put together, on a folder of YAML.
+"""The composition root: registry, fan-out and xDS server put together. `weft serve` and `weft up` run it.
 
-Everything lives in one event loop. `ControlPlane` is wired here and nowhere else; `weft serve` and `weft up` run it.
+Everything lives in one event loop, and is wired here and nowhere else.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
 
-from weft_core.problems import Problem
+from weft_core.problems import Code, Problem, Severity
 from weft_core.proxy import ProxyId
 from weft_core.registry import Registry
+from weft_core.spiffe import SpiffeId
 from weft_core.view.mesh import trust_domains
 from weft_core.view.proxies import workload
-from weft_xds.catalog import Catalog
 from weft_xds.fanout import Fanout
-from weft_xds.identity import Authorize, Identity
-from weft_xds.quarantine import Quarantine
+from weft_xds.identity import Authorize, by_namespace
+from weft_xds.quarantine import Quarantine, Rejection
 from weft_xds.resources import CATALOG
 from weft_xds.server import ServerOptions, TlsMaterial, XdsServer
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ControlPlane:
     """A registry, and all that serves it."""
 
     registry: Registry
-    fanout: Fanout
-    metrics: CollectorRegistry
+    metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
+    fanout: Fanout = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fanout = Fanout(self.registry, CATALOG, Quarantine(_report), failed=_view_failed)
 
     def server(self, options: ServerOptions, tls: TlsMaterial | None) -> XdsServer:
         """An xDS server on this control plane; it is not started yet."""
         return XdsServer(self.fanout, authorizer(self.registry), options, tls=tls, registry=self.metrics)
 
+    def rejections(self) -> tuple[Problem, ...]:
+        """What some Envoy refuses at present, as problems of the objects that it came from."""
+        return tuple(problem for rejection in self.fanout.rejections() for problem in rejected(rejection))
 
-def build(registry: Registry, *, catalog: Catalog[Any, Any] = CATALOG) -> ControlPlane:
-    """Wire a control plane around a registry."""
 
-    def failed(key: object, error: Exception) -> None:
-        _log.error("view_failed", key=str(key), error=repr(error), exc_info=error)
-
-    return ControlPlane(registry, Fanout(registry, catalog, Quarantine(), failed=failed), CollectorRegistry())
+def rejected(rejection: Rejection) -> tuple[Problem, ...]:
+    """Envoy's own words, on every object that the refused resource was made from."""
+    return tuple(
+        Problem(
+            code=Code.REJECTED_BY_ENVOY,
+            severity=Severity.ERROR,
+            object=origin,
+            message=f"Envoy refuses {rejection.name}: {rejection.message}",
+            fix="change the field that Envoy names; until then the last version that it took stays in force",
+        )
+        for origin in rejection.origins
+    )
 
 
 def authorizer(registry: Registry) -> Authorize:
     """Believe the certificate: a proxy may be a pod of its own namespace and service account, and no other."""
 
-    def authorize(identity: Identity | None, node_id: str, metadata: Mapping[str, Any]) -> ProxyId | str:
-        del metadata
-        try:
-            proxy = ProxyId.from_node_id(node_id)
-        except ValueError as error:
-            return str(error)
-        if identity is None:
+    def authorize(identity: SpiffeId | None, node_id: str, metadata: Mapping[str, Any]) -> ProxyId | str:
+        proxy = by_namespace(trust_domains(registry))(identity, node_id, metadata)
+        if isinstance(proxy, str) or identity is None:
             return proxy
-        if identity.trust_domain not in trust_domains(registry):
-            return f"{identity}: trust domain {identity.trust_domain!r} is not one of this mesh's"
-        if identity.namespace != proxy.namespace:
-            return f"{identity} may not be proxy {proxy}: it is of namespace {identity.namespace!r}"
         pod = workload(registry, (proxy.namespace, proxy.name))
         if pod is not None and pod.service_account != identity.service_account:
-            return f"{identity} may not be proxy {proxy}: that pod's account is {pod.service_account!r}"
+            return f"{identity} may not be proxy {proxy}: that pod's service account is {pod.service_account!r}"
         return proxy
 
     return authorize
 
 
-def log_problems(problems: Iterable[Problem], seen: set[Problem], emit: Callable[[Problem], None]) -> None:
-    """Tell each problem once for as long as it lasts."""
-    now = set(problems)
-    for problem in problems:
-        if problem not in seen:
-            emit(problem)
-    seen.intersection_update(now)
-    seen.update(now)
+def _report(rejection: Rejection) -> None:
+    _log.error(
+        "resource_rejected",
+        type_url=rejection.type_url,
+        name=rejection.name,
+        proxy=str(rejection.proxy),
+        message=rejection.message,
+        objects=[str(origin) for origin in rejection.origins],
+    )
+
+
+def _view_failed(key: object, error: Exception) -> None:
+    _log.error("view_failed", key=str(key), error=repr(error), exc_info=error)

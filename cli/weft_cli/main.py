@@ -33,14 +33,22 @@ def up(
     color: Annotated[
         bool | None, typer.Option("--color/--no-color", help="Colours; else where it is a terminal.")
     ] = None,
+    certificate_lifetime: Annotated[str, typer.Option(help="How long workloads' certificates live.")] = "24h",
 ) -> None:
     """Run a mesh on this machine: control plane, one Envoy for each workload, and the workloads themselves.
 
     The folder is watched: save a file and the traffic changes. Ctrl-C ends everything.
     """
     from weft_cli.up.command import run_up  # noqa: PLC0415
+    from weft_core.model.scalars import parse_duration  # noqa: PLC0415
 
-    _exit(run_up(folder, envoy=envoy, log_dir=log_dir, color=color))
+    try:
+        lifetime = parse_duration(certificate_lifetime)
+    except ValueError:
+        raise EnvironmentFault(
+            f"--certificate-lifetime {certificate_lifetime}: write a duration, such as 24h"
+        ) from None
+    _exit(run_up(folder, envoy=envoy, log_dir=log_dir, color=color, certificate_lifetime=lifetime))
 
 
 @app.command()
@@ -101,7 +109,12 @@ def serve(
 
     _exit(
         run_serve(
-            config_dir, xds=xds, http=http, state_dir=state_dir, xds_plaintext=xds_plaintext, mesh_config=mesh_config
+            config_dir,
+            xds=xds,
+            http_address=http,
+            state_dir=state_dir,
+            xds_plaintext=xds_plaintext,
+            mesh_config=mesh_config,
         )
     )
 

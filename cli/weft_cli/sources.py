@@ -1,5 +1,6 @@
 """Where YAML comes from: files, folders (all YAML below them), or standard input."""
 
+import contextlib
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ STDIN: Final = "-"
 
 def read_sources(paths: Iterable[Path]) -> tuple[tuple[str, str], ...]:
     """(name, text) of every file, folders searched in sorted order. Raises EnvironmentFault for what can't be read."""
-    return tuple(_read(path) for given in paths for path in _files(given))
+    return tuple(text for given in paths for text in _read_all(given))
 
 
 def yaml_files(folder: Path) -> Iterator[Path]:
@@ -24,11 +25,16 @@ def yaml_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _files(given: Path) -> Iterator[Path]:
-    if given.is_dir():
-        yield from yaml_files(given)
-    else:
-        yield given
+def _read_all(given: Path) -> Iterator[tuple[str, str]]:
+    if not given.is_dir():
+        try:
+            yield _read(given)
+        except FileNotFoundError:
+            raise EnvironmentFault(f"{given}: no such file or folder") from None
+        return
+    for path in yaml_files(given):
+        with contextlib.suppress(FileNotFoundError):  # gone since it was listed: an editor that writes by renaming
+            yield _read(path)
 
 
 def _read(path: Path) -> tuple[str, str]:
@@ -36,9 +42,9 @@ def _read(path: Path) -> tuple[str, str]:
         return "<stdin>", sys.stdin.read()
     try:
         return str(path), path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise EnvironmentFault(f"{path}: no such file or folder") from None
     except UnicodeDecodeError:
         raise EnvironmentFault(f"{path}: not a text file in UTF-8; name YAML files only") from None
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise EnvironmentFault(f"{path}: {error.strerror}") from None

@@ -6,7 +6,7 @@ Pod is an endpoint while its process and its sidecar are ready.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,7 +105,16 @@ class LocalMesh:
         key: Key = (pod.namespace, pod.name)
         self.control_plane.registry.pods.put(key, msgspec.structs.replace(pod, status=status))
 
-    async def _reconcile(self, wanted: "dict[ProxyId, LocalWorkload]") -> None:
+    def urls(self) -> dict[str, str]:
+        """Where people can look: the ports of the gateways."""
+        return {
+            workload.name: f"http://localhost:{port}"
+            for workload in self.workloads.values()
+            if workload.gateway
+            for _, port in workload.ports.application
+        }
+
+    async def _reconcile(self, wanted: Mapping[ProxyId, LocalWorkload]) -> None:
         for proxy in [p for p, running in self.workloads.items() if wanted.get(p) != running]:
             await self._stop(self.workloads.pop(proxy))
         fresh = [workload for proxy, workload in wanted.items() if proxy not in self.workloads]

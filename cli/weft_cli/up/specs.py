@@ -10,11 +10,12 @@ from weft_cli.up.processes import Process
 
 def proxy_process(workload: LocalWorkload, envoy: Path, bootstrap: Path) -> Process:
     """The workload's Envoy: one worker thread, in its own folder, ready when the control plane says so."""
-    argv = (str(envoy), "--config-path", bootstrap.name, "--concurrency", "1")
-    argv += ("--log-level", "warning", "--disable-hot-restart", "--log-format", "%Y-%m-%d %T.%e %l %n: %v")
     return Process(
         name=proxy_name(workload),
-        argv=argv,
+        argv=(
+            *(str(envoy), "--config-path", bootstrap.name, "--concurrency", "1"),
+            *("--log-level", "warning", "--disable-hot-restart", "--log-format", "%Y-%m-%d %T.%e %l %n: %v"),
+        ),
         cwd=bootstrap.parent,
         probe=HttpProbe(port=workload.ports.readiness, path="/healthz/ready"),
         listens=workload.listens,

@@ -14,7 +14,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -41,7 +41,7 @@ class Supervisor:
         self,
         *,
         logs: LogSink,
-        listeners: Iterable[Listener] = (),
+        listeners: Sequence[Listener] = (),
         backoff: Backoff | None = None,
         grace: float = 5.0,
         handle_signals: bool = False,
@@ -49,7 +49,7 @@ class Supervisor:
         self.interrupted = asyncio.Event()
         self._hurry = asyncio.Event()
         self._logs = logs
-        self._listeners = tuple(listeners)
+        self._listeners = listeners
         self._handle_signals = handle_signals
         self._context = Context(
             run=f"{os.getpid()}-{secrets.token_hex(4)}/",

@@ -5,7 +5,9 @@ from weft_core.problems import Problem, by_severity
 from weft_core.registry import Registry
 from weft_core.view.authorization_problems import authorization_policy_problems
 from weft_core.view.destination_rule_problems import destination_rule_problems
+from weft_core.view.gateway_problems import gateway_problems
 from weft_core.view.peer_authentication_problems import peer_authentication_problems
+from weft_core.view.request_authentication_problems import request_authentication_problems
 from weft_core.view.virtual_service_problems import virtual_service_problems
 
 
@@ -19,6 +21,10 @@ def all_problems(db: Registry) -> tuple[Problem, ...]:
         found += destination_rule_problems(db, key)
     for key in db.peer_authentications.all_keys():
         found += peer_authentication_problems(db, key)
+    for key in db.gateways.all_keys():
+        found += gateway_problems(db, key)
+    for key in db.request_authentications.all_keys():
+        found += request_authentication_problems(db, key)
     for key in db.authorization_policies.all_keys():
         found += authorization_policy_problems(db, key)
     return by_severity(found)

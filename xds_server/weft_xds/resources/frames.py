@@ -1,4 +1,4 @@
-"""Frames: from a resource's key through its view to its bytes. One query for each resource, shared by all who get it."""
+"""Frames: from a resource's key through its view to its bytes. One query a resource, shared by all who get it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -17,6 +17,7 @@ from weft_core.ir.listener import Listener
 from weft_core.ir.load_assignment import LoadAssignmentId
 from weft_core.registry import Registry
 from weft_core.view.clusters import cluster
+from weft_core.view.gateway_secrets import SecretId, secret
 from weft_core.view.load_assignment import load_assignment
 from weft_core.view.outbound_listener import outbound_listener
 from weft_core.view.outbound_listeners import HttpProxyId, PortListenerId, VirtualOutboundId
@@ -26,6 +27,7 @@ from weft_xds.build.cluster import build_cluster
 from weft_xds.build.listener import build_listener
 from weft_xds.build.load_assignment import build_load_assignment
 from weft_xds.build.route import build_route_configuration, build_virtual_host
+from weft_xds.build.secret import build_secret
 from weft_xds.frames import Frame, make_frame
 from weft_xds.resources.keys import ResourceKey
 from weft_xds.types import CDS, EDS, LDS, RDS, SDS, VHDS
@@ -48,6 +50,7 @@ _VIEWS: Final[Mapping[type, Callable[[Registry, Any], Any]]] = {
     HttpProxyId: outbound_listener,
     RouteConfigurationId: route_configuration,
     VirtualHostId: virtual_host,
+    SecretId: secret,
     Cluster: lambda _db, key: key,
     Listener: lambda _db, key: key,
 }
@@ -59,6 +62,7 @@ _BUILDERS: Final[Mapping[str, Callable[[Any], Message]]] = {
     LDS: build_listener,
     RDS: build_route_configuration,
     VHDS: build_virtual_host,
+    SDS: build_secret,
 }
 
 

@@ -4,13 +4,14 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 from weft_core.graph import query
-from weft_core.ir.cluster import Cluster
 from weft_core.ir.endpoint import Locality
-from weft_core.ir.listener import Listener
 from weft_core.ir.service import Labels
 from weft_core.proxy import LocalPorts, ProxyId, ProxyKind
 from weft_core.registry import Registry
 from weft_core.view.clusters import cluster_ids, endpoint_key, special_clusters
+from weft_core.view.gateway_listeners import gateway_listeners, gateway_secrets
+from weft_core.view.gateway_routes import gateway_route_ids, gateway_virtual_host_ids
+from weft_core.view.gateways import gateway_id
 from weft_core.view.inbound import InboundId, inbound_id
 from weft_core.view.inbound_clusters import inbound_clusters
 from weft_core.view.inbound_listener import inbound_listener
@@ -23,7 +24,7 @@ from weft_core.view.selectors import project
 from weft_core.view.virtual_hosts import virtual_host_ids
 from weft_core.view.visibility import Client
 from weft_xds.resources.keys import Part, ResourceKey, SectionKey
-from weft_xds.types import CDS, EDS, LDS, RDS, VHDS
+from weft_xds.types import CDS, EDS, LDS, RDS, SDS, VHDS
 
 Place = tuple[Client, Locality, Labels]
 """A client, where it is, and its labels that failover looks at: endpoints may depend on all three."""
@@ -52,6 +53,9 @@ def proxy_sections(db: Registry, proxy: ProxyId) -> tuple[SectionKey, ...]:
         found += [SectionKey(type_url, Part.INBOUND, inbound) for type_url in (CDS, LDS)]
         if pod.local:
             found.append(SectionKey(LDS, Part.HTTP_PROXY, pod.local.proxy))
+    else:
+        gateway = gateway_id(db, proxy)
+        found += [SectionKey(type_url, Part.GATEWAY, gateway) for type_url in (LDS, RDS, VHDS, SDS)]
     return (*found, SectionKey(LDS, Part.READINESS, pod.local))
 
 
@@ -92,6 +96,10 @@ _SECTIONS: Final[Mapping[tuple[str, Part], Callable[[Registry, Any], Iterable[Re
     (VHDS, Part.OUTBOUND): lambda db, client: _keys(VHDS, virtual_host_ids(db, client)),
     (CDS, Part.INBOUND): lambda db, inbound: _keys(CDS, inbound_clusters(db, inbound)),
     (LDS, Part.INBOUND): _inbound_listeners,
+    (LDS, Part.GATEWAY): lambda db, gateway: _keys(LDS, gateway_listeners(db, gateway)),
+    (RDS, Part.GATEWAY): lambda db, gateway: _keys(RDS, gateway_route_ids(db, gateway)),
+    (VHDS, Part.GATEWAY): lambda db, gateway: _keys(VHDS, gateway_virtual_host_ids(db, gateway)),
+    (SDS, Part.GATEWAY): lambda db, gateway: _keys(SDS, gateway_secrets(db, gateway)),
     (LDS, Part.HTTP_PROXY): lambda _db, port: _keys(LDS, [http_proxy_id(port)]),
     (LDS, Part.READINESS): _readiness,
 }

@@ -1,0 +1,27 @@
+"""`weft analyze`: findings about YAML, without a cluster."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from weft_cli.findings import Format, exit_code, render
+from weft_cli.folder import FolderSource
+from weft_core.ingest import replace_all
+from weft_core.problems import by_severity
+from weft_core.registry import Registry, Settings
+from weft_core.view.problems import all_problems
+
+
+def run_analyze(
+    paths: Sequence[Path], *, output: Format = Format.TABLE, mesh_config: Path | None = None, color: bool | None = None
+) -> int:
+    """Print the findings; returns the exit code. Raises EnvironmentFault for files that can't be read."""
+    loaded = FolderSource(paths, mesh_config).read()
+    registry = Registry(Settings(derive_endpoints=True))
+    replace_all(registry, loaded.objects, mesh=loaded.mesh)
+    problems = by_severity((*loaded.problems, *all_problems(registry)))
+    terminal = sys.stdout.isatty()
+    width = max(60, shutil.get_terminal_size().columns) if terminal else None
+    sys.stdout.write(render(problems, output, color=terminal if color is None else color, width=width))
+    return exit_code(problems)

@@ -1,0 +1,74 @@
+"""Sets of YAML files as a source of objects. A file that did not change since the last reading is not parsed again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from weft_cli.sources import read_sources
+from weft_core.load.folder import LoadedObject, LoadResult, load_file, merge
+from weft_core.load.mesh import NAMES, is_mesh_config_map, load_mesh_config, mesh_config_of
+from weft_core.model.kubernetes import ConfigMap
+from weft_core.model.mesh_config import MeshConfig
+from weft_core.problems import ObjectRef, Problem
+
+OWN_NAMESPACE = "weft-system"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """All objects of some files, and what is wrong with what could not be read."""
+
+    objects: tuple[LoadedObject, ...]
+    problems: tuple[Problem, ...]
+    held: frozenset[ObjectRef]
+    """Objects that are there but can't be read: whoever has an earlier version of them keeps it."""
+    mesh: MeshConfig | None
+
+
+class FolderSource:
+    """Files and folders, read again and again. The mesh-wide settings are a file's, or a ConfigMap's among the rest."""
+
+    def __init__(self, paths: Sequence[Path], mesh_config: Path | None = None) -> None:
+        self._paths = paths
+        self._mesh_config = mesh_config
+        self._parsed: dict[str, tuple[str, LoadResult]] = {}
+        self._files: dict[ObjectRef, str] = {}
+        """Where each object was read last."""
+        self._mesh: MeshConfig | None = None
+
+    def read(self) -> Loaded:
+        """Read all. Raises EnvironmentFault where a path that was named can't be read."""
+        texts = dict(read_sources(self._paths))
+        self._parsed = {path: self._parse(path, text) for path, text in texts.items()}
+        found = merge(result for _, result in self._parsed.values())
+        lost = {ref for ref, file in self._files.items() if file in found.unreadable and ref not in found.sources}
+        self._files = {ref: self._files[ref] for ref in lost} | {
+            ref: source.file for ref, source in found.sources.items()
+        }
+        mesh, problems = self._read_mesh(found)
+        if mesh is not None or not problems:  # settings with an error leave the last good ones in force
+            self._mesh = mesh
+        return Loaded(
+            objects=found.objects,
+            problems=(*found.problems, *problems),
+            held=found.rejected | lost,
+            mesh=self._mesh,
+        )
+
+    def _parse(self, path: str, text: str) -> tuple[str, LoadResult]:
+        known = self._parsed.get(path)
+        return known if known is not None and known[0] == text else (text, load_file(path, text))
+
+    def _read_mesh(self, found: LoadResult) -> tuple[MeshConfig | None, tuple[Problem, ...]]:
+        if self._mesh_config is not None:
+            ((path, text),) = read_sources([self._mesh_config])
+            loaded = load_mesh_config(text, path)
+            return loaded.config, loaded.problems
+        maps = [
+            item for item in found.objects if isinstance(item, ConfigMap) and is_mesh_config_map(item, OWN_NAMESPACE)
+        ]
+        if not maps:
+            return None, ()
+        chosen = min(maps, key=lambda config_map: NAMES.index(config_map.name))
+        loaded = mesh_config_of(chosen, found.sources[chosen.ref])
+        return loaded.config, loaded.problems
