@@ -60,14 +60,16 @@ def server_groups(port: GatewayPort) -> Iterator[ServerGroup]:
 @query
 def gateway_route_ids(db: Registry, gateway: GatewayId) -> tuple[RouteConfigurationId, ...]:
     """All route configurations of a gateway. The virtual host of `*` lies inside, in place of the 404 for the rest."""
-    return tuple(
-        RouteConfigurationId(
-            name=group.route_configuration,
-            gateway_port=group.port,
-            virtual_host=next((lone(key) for key in _host_ids(db, gateway, group) if key.host == EVERY_HOST), None),
-        )
-        for port in gateway_ports(db, gateway)
-        for group in server_groups(port)
+    return tuple(_route_id(db, gateway, group) for port in gateway_ports(db, gateway) for group in server_groups(port))
+
+
+def _route_id(db: Registry, gateway: GatewayId, group: ServerGroup) -> RouteConfigurationId:
+    hosts = _host_ids(db, gateway, group)
+    return RouteConfigurationId(
+        name=group.route_configuration,
+        gateway_port=group.port,
+        virtual_host=next((lone(key) for key in hosts if key.host == EVERY_HOST), None),
+        pushed=any(key.host != EVERY_HOST for key in hosts),
     )
 
 

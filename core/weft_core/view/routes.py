@@ -19,6 +19,7 @@ from weft_core.view.virtual_hosts import (
     shared_names,
     virtual_host,
     virtual_host_id,
+    virtual_host_ids,
 )
 from weft_core.view.visibility import Client, visible_services
 
@@ -38,6 +39,9 @@ class RouteConfigurationId:
     """The only virtual host, for one that takes every host."""
     gateway_port: int = 0
     """Set for a gateway's."""
+    pushed: bool = True
+    """Some of its virtual hosts are resources of their own. Where none is, Envoy must not be told to expect any: it
+    would keep the listener warming for 15 s."""
 
 
 @query
@@ -47,7 +51,7 @@ def route_ids(db: Registry, client: Client) -> tuple[RouteConfigurationId, ...]:
     catch_all = policy.cluster if policy.allowed else ""
     shared = [RouteConfigurationId(name=name, catch_all=catch_all) for name in sorted(shared_names(db, client))]
     if client.local:
-        shared.append(RouteConfigurationId(name=HTTP_PROXY_ROUTE))
+        shared.append(RouteConfigurationId(name=HTTP_PROXY_ROUTE, pushed=bool(virtual_host_ids(db, client))))
     alone = (key for ref in visible_services(db, client) for key in lone_route_ids(db, client, ref))
     return (*shared, *alone)
 
@@ -72,13 +76,13 @@ def route_configuration(db: Registry, key: RouteConfigurationId) -> RouteConfigu
         return RouteConfiguration(
             name=key.name,
             virtual_hosts=(found,) if found else (_blackhole(key.gateway_port),),
-            vhds=bool(key.gateway_port),
+            vhds=bool(key.gateway_port) and key.pushed,
             origins=found.origins if found else (),
         )
     return RouteConfiguration(
         name=key.name,
         virtual_hosts=(_catch_all(key),),
-        vhds=True,
+        vhds=key.pushed,
         ignore_port_in_host_matching=key.name != HTTP_PROXY_ROUTE,
     )
 
