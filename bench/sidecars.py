@@ -12,13 +12,15 @@ more and no more has come for a while. Times are of the machine's monotonic cloc
 import argparse
 import asyncio
 import json
+import ssl
 import sys
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-import grpc
+from bench.grpc_stream import GrpcStream
 from envoy.config.core.v3.base_pb2 import Node
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
@@ -29,6 +31,9 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Delt
 from weft_xds.types import CDS, EDS, LDS, PREFIX, RDS, VHDS
 from weft_xds.wire import METHOD, SERVICE
 
+SERVER_NAME: Final = "weft.bench"
+NEXT: Final = {CDS: EDS, EDS: LDS, LDS: RDS, RDS: VHDS}
+"""What is asked for after the first response of a type."""
 TYPES: Final = 5
 IDLE: Final = 0.1
 """Seconds without a response after which what was awaited counts as over; not counted in."""
@@ -44,11 +49,15 @@ class Names:
     """What all sidecars ask for, found out by the first."""
 
     def __init__(self) -> None:
-        self.found: dict[str, asyncio.Future[bytes]] = {}
+        self._requests: dict[str, bytes] = {}
+        self._waiting: defaultdict[str, list[Callable[[bytes], None]]] = defaultdict(list)
 
-    async def request(self, type_url: str) -> bytes:
-        """The encoded subscription to all names of a type."""
-        return await self.found.setdefault(type_url, asyncio.get_running_loop().create_future())
+    def request(self, type_url: str, send: Callable[[bytes], None]) -> None:
+        """Give the encoded subscription to all names of a type to `send`, once it is known."""
+        if type_url in self._requests:
+            send(self._requests[type_url])
+        else:
+            self._waiting[type_url].append(send)
 
     def learn(self, response: bytes) -> None:
         """Read the first sidecar's responses: clusters have endpoints, listeners have routes."""
@@ -59,10 +68,11 @@ class Names:
             self._know(RDS, sorted(set(_routes(Listener.FromString(r.resource.value) for r in message.resources))))
 
     def _know(self, type_url: str, names: list[str]) -> None:
-        future = self.found.setdefault(type_url, asyncio.get_running_loop().create_future())
-        if not future.done():
+        if type_url not in self._requests:
             request = DeltaDiscoveryRequest(type_url=type_url, resource_names_subscribe=names)
-            future.set_result(request.SerializeToString())
+            self._requests[type_url] = request.SerializeToString()
+            for send in self._waiting.pop(type_url, ()):
+                send(self._requests[type_url])
 
 
 def _routes(listeners: Iterable[Listener]) -> Iterable[str]:
@@ -86,36 +96,32 @@ class Sidecar:
     def __init__(self, fleet: "Fleet", number: int) -> None:
         self._fleet = fleet
         self._number = number
+        self._asked = {CDS}
         self.received = 0
         self.responses = 0
+        self.stream: GrpcStream
 
-    async def run(self, channel: grpc.aio.Channel) -> None:
-        """Follow the stream until it ends."""
-        call: Any = channel.stream_stream(f"/{SERVICE}/{METHOD}")()
+    async def connect(self, address: tuple[str, int], tls: ssl.SSLContext | None) -> None:
+        """Open the stream, and ask for clusters."""
+        self.stream = await GrpcStream.connect(address, f"/{SERVICE}/{METHOD}", self._respond, tls, SERVER_NAME)
         node = Node(id=f"sidecar~10.0.0.1~sim-{self._number}.shop~shop.svc.cluster.local")
-        await call.write(DeltaDiscoveryRequest(node=node, type_url=CDS).SerializeToString())
-        asked = {CDS}
-        while (response := await call.read()) is not grpc.aio.EOF:
-            self.received += len(response)
-            self.responses += 1
-            if self._number == 0:
-                self._fleet.names.learn(response)
-            end = tail(response)
-            answer = DeltaDiscoveryRequest(type_url=end.type_url, response_nonce=end.nonce)
-            await call.write(answer.SerializeToString())
-            self._fleet.heard(self)
-            await self._ask(call, asked, end.type_url)
+        self.stream.send(DeltaDiscoveryRequest(node=node, type_url=CDS).SerializeToString())
 
-    async def _ask(self, call: Any, asked: set[str], after: str) -> None:
-        wanted = {CDS: (EDS,), EDS: (LDS,), LDS: (RDS,), RDS: (VHDS,)}.get(after, ())
-        for type_url in wanted:
-            if type_url in asked:
-                continue
-            asked.add(type_url)
-            if type_url in {EDS, RDS}:
-                await call.write(await self._fleet.names.request(type_url))
+    def _respond(self, stream: GrpcStream, response: bytes) -> None:
+        self.received += len(response)
+        self.responses += 1
+        if self._number == 0:
+            self._fleet.names.learn(response)
+        end = tail(response)
+        stream.send(DeltaDiscoveryRequest(type_url=end.type_url, response_nonce=end.nonce).SerializeToString())
+        self._fleet.heard(self)
+        following = NEXT.get(end.type_url)
+        if following is not None and following not in self._asked:
+            self._asked.add(following)
+            if following in {EDS, RDS}:
+                self._fleet.names.request(following, stream.send)
             else:
-                await call.write(DeltaDiscoveryRequest(type_url=type_url).SerializeToString())
+                stream.send(DeltaDiscoveryRequest(type_url=following).SerializeToString())
 
 
 class Fleet:
@@ -153,15 +159,20 @@ class Fleet:
 async def serve(options: argparse.Namespace) -> None:
     """Connect all, report, and follow commands until stdin ends."""
     fleet = Fleet(options.count)
-    credentials = None
+    host, _, port = options.target.rpartition(":")
+    tls = None
     if options.tls:
         folder = Path(options.tls)
-        credentials = grpc.ssl_channel_credentials(
-            *((folder / name).read_bytes() for name in ("roots.pem", "key.pem", "chain.pem"))
-        )
+        tls = ssl.create_default_context(cafile=str(folder / "roots.pem"))
+        tls.load_cert_chain(folder / "chain.pem", folder / "key.pem")
+        tls.set_alpn_protocols(["h2"])
     began = time.monotonic()
-    tasks = [asyncio.create_task(_connected(sidecar, options.target, credentials)) for sidecar in fleet.sidecars]
-    while min(s.responses for s in fleet.sidecars) < TYPES:  # noqa: ASYNC110 - cheaper than an event per response
+    await asyncio.gather(*(sidecar.connect((host, int(port)), tls) for sidecar in fleet.sidecars))
+    ended = [sidecar.stream.ended for sidecar in fleet.sidecars]
+    while min(s.responses for s in fleet.sidecars) < TYPES:
+        for stream in ended:
+            if stream.done():
+                sys.exit(f"a stream has ended: {stream.result()}")
         await asyncio.sleep(0.01)
     await fleet.quiet()
     say("synced", began=began, at=fleet.last, bytes=fleet.received())
@@ -169,24 +180,9 @@ async def serve(options: argparse.Namespace) -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while await reader.readline():
         await fleet.watch()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _connected(sidecar: Sidecar, target: str, credentials: grpc.ChannelCredentials | None) -> None:
-    options = [
-        ("grpc.max_receive_message_length", -1),
-        ("grpc.use_local_subchannel_pool", 1),  # a connection of its own
-        ("grpc.ssl_target_name_override", "weft.bench"),
-    ]
-    channel = (
-        grpc.aio.secure_channel(target, credentials, options)
-        if credentials
-        else grpc.aio.insecure_channel(target, options)
-    )
-    async with channel:
-        await sidecar.run(channel)
+    for sidecar in fleet.sidecars:
+        sidecar.stream.close()
+    await asyncio.gather(*ended)
 
 
 def main() -> None:

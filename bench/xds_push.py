@@ -59,10 +59,9 @@ class Sidecars:
     @classmethod
     async def start(cls, port: int, count: int, folder: Path) -> "Sidecars":
         """Start it; the sidecars connect at once."""
-        script = Path(__file__).with_name("sidecars.py")
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *(str(script), "--target", f"127.0.0.1:{port}", "--count", str(count), "--tls", str(folder)),
+            *("-m", "bench.sidecars", "--target", f"127.0.0.1:{port}", "--count", str(count), "--tls", str(folder)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

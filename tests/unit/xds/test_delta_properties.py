@@ -219,7 +219,7 @@ def machine(world: "World", connect: Any, section: Any) -> type[Mesh]:
 
 
 def test_in_the_end_every_proxy_has_what_the_catalog_holds(machine: type[Mesh]) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine,
         settings=settings(
             max_examples=150,
