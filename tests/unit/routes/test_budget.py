@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from weft_core.view.routes import route_configuration, route_ids
-from weft_core.view.virtual_hosts import virtual_host, virtual_host_ids
+from weft_core.view.virtual_hosts import VirtualHostId, virtual_host, virtual_host_ids
 from weft_core.view.visibility import Client
 
 if TYPE_CHECKING:
@@ -42,7 +42,10 @@ def test_one_changed_virtual_service_of_1000_changes_one_virtual_host(mesh: "Mes
     large(mesh)
     mesh.route(numbered(7, "2s"), name="s7")
     changed = mesh.db.commit()
-    assert {node.args[0].host for node in changed} == {"s7.default.svc.cluster.local"}
+    assert {key.host for node in changed for key in node.args if isinstance(key, VirtualHostId)} == {
+        "s7.default.svc.cluster.local"
+    }
+    assert len(changed) == 1
     assert mesh.db.runs is not None
     assert sum(mesh.db.runs.values()) <= 7, mesh.db.runs
     assert mesh.db.runs["virtual_host"] == 1
