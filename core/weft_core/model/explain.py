@@ -19,10 +19,9 @@ _WORDS = {bool: "a boolean", str: "text", int: "a number", float: "a number", li
 
 def parse(root: type[Model], document: Any, prefix: Path) -> tuple[Model | None, tuple[Mistake, ...]]:
     """A document as a `root` message, and all its mistakes. The message is None where it could not be built."""
-    nulls = tuple(_nulls(document, prefix))
-    if nulls:
-        return None, nulls
     try:
+        if nulls := tuple(_nulls(document, prefix)):
+            return None, nulls
         model = root.model_validate(document, by_name=False)
     except ValidationError as error:
         return None, tuple(_explain(root, error, (), prefix))
@@ -58,6 +57,8 @@ def _explain(root: type[Model], error: ValidationError, above: Path, prefix: Pat
             parent = model_at(root, path[:-1])
             if parent is not None and len(fields_of(parent)) == 1:
                 continue
+        if detail["type"] == "too_short" and detail["input"]:
+            continue  # pydantic counts only the good entries, and the bad ones are told by themselves
         yield from _one(root, detail, path, prefix)
 
 

@@ -30,7 +30,7 @@ class FrozenDict(dict[K, V]):
 
     __setitem__ = __delitem__ = _refuse
     __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse
+    clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
 
 
 EMPTY: FrozenDict[str, str] = FrozenDict()

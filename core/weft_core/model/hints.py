@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from weft_core.model.authorization_policy import Condition, From, Operation, Rule, Source, To
-from weft_core.model.base import Model, field_names, nearest, unknown_field
+from weft_core.model.base import Model, PolicySelector, WorkloadSelector, field_names, nearest, unknown_field
 from weft_core.model.destination_rule import OutlierDetection
 from weft_core.model.mistake import Mistake, Path, format_path
 from weft_core.model.shape import LIST, levels_of, model_at
@@ -42,6 +42,10 @@ def unknown(root: type[Model], parent: Path, name: str, prefix: Path) -> Mistake
 
 
 def _fix(root: type[Model], model: type[Model], parent: Path, name: str, prefix: Path) -> str:
+    if model is PolicySelector or model is WorkloadSelector:
+        [labels] = field_names(model)
+        inside = "" if name in {"labels", "matchLabels"} else f" and put `{name}` below it"
+        return f"write `{labels}`{inside}"
     known = field_names(model)
     plain = name.replace("_", "").replace("-", "").lower()
     if same := next((k for k in known if k.lower() == plain), None):

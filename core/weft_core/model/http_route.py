@@ -75,7 +75,7 @@ class HTTPBody(Model):
 class HTTPDirectResponse(Model):
     """Answer with a fixed status and body."""
 
-    status: UInt = Field(ge=200, le=599, description="HTTP status.")
+    status: Int = Field(ge=200, le=599, description="HTTP status.")
     body: HTTPBody | None = Field(None, description="Body, up to 1 MiB.")
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from weft_core.model.base import Model, OpenModel, one_of, too_many
 from weft_core.model.mistake import Mistake
-from weft_core.model.scalars import Bool, Duration, DurationOrZero, FrozenMap, HeaderName, NonEmpty, Number, UInt
+from weft_core.model.scalars import Bool, Duration, DurationOrZero, FrozenMap, HeaderName, Int, NonEmpty, Number, UInt
 from weft_core.problems import Code, Severity
 
 MAX_RING_SIZE = 8 * 1024 * 1024
@@ -45,13 +45,13 @@ class HTTPCookie(Model):
 class RingHash(Model):
     """Hashing on a ring of virtual nodes."""
 
-    minimum_ring_size: UInt = Field(1024, le=MAX_RING_SIZE, description="Virtual nodes at least.")
+    minimum_ring_size: Int = Field(1024, ge=0, le=MAX_RING_SIZE, description="Virtual nodes at least.")
 
 
 class MagLev(Model):
     """Hashing with a Maglev table."""
 
-    table_size: UInt = Field(65537, ge=2, le=5000011, description="Size of the table, a prime number.")
+    table_size: Int = Field(65537, ge=2, le=5000011, description="Size of the table, a prime number.")
 
     def check(self) -> Iterator[Mistake]:
         """Maglev permutes modulo the table's size, so that must be prime."""
@@ -68,7 +68,7 @@ class ConsistentHashLB(Model):
     http_query_parameter_name: NonEmpty | None = Field(None, description="Hash a query parameter.")
     ring_hash: RingHash | None = Field(None, description="Hash on a ring (the default).")
     maglev: MagLev | None = Field(None, description="Hash with Maglev.")
-    minimum_ring_size: UInt | None = Field(None, le=MAX_RING_SIZE, description="Deprecated: see ringHash.")
+    minimum_ring_size: Int | None = Field(None, ge=0, le=MAX_RING_SIZE, description="Deprecated: see ringHash.")
 
     def check(self) -> Iterator[Mistake]:
         """One key, one algorithm."""

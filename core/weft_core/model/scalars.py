@@ -88,6 +88,7 @@ Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_at_l
 
 Int = Annotated[int, Strict()]
 UInt = Annotated[int, Strict(), Field(ge=0, le=2**32 - 1)]
+"""Has its range already: pydantic ignores a second `ge` or `le` on the field, where `Int` is the one to use."""
 Bool = Annotated[bool, Strict()]
 Number = Annotated[float, Strict()]
 PortNumber = Annotated[int, Strict(), Field(ge=1, le=65535)]

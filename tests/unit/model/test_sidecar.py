@@ -1,0 +1,61 @@
+"""Sidecar: what is accepted, and what is refused."""
+
+from collections.abc import Callable
+
+import pytest
+
+Listed = Callable[[str, str], list[tuple[str, str, str]]]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "{egress: [{hosts: ['./*', 'istio-system/*', '*/a.shop.svc.cluster.local', '~ns/*']}]}",
+        "{egress: [{hosts: ['~/*']}]}",
+        "{egress: [{port: {number: 3306, protocol: MYSQL, name: db}, bind: 127.0.0.1, captureMode: NONE, hosts: ['*/*']}, "
+        "{hosts: ['./*']}], outboundTrafficPolicy: {mode: REGISTRY_ONLY, egressProxy: {host: out, port: {number: 80}}}}",
+        "{workloadSelector: {labels: {app: a}}, ingress: [{port: {number: 80, protocol: HTTP, name: h}, "
+        "defaultEndpoint: '127.0.0.1:8080', connectionPool: {tcp: {maxConnections: 1}}, captureMode: IPTABLES}], "
+        "inboundConnectionPool: {http: {http2MaxRequests: 5}}}",
+        "{egress: [{port: {protocol: HTTP}, bind: 'unix:///a', hosts: ['./*']}]}",
+    ],
+)
+def test_accepted(warnings: Listed, spec: str) -> None:
+    assert warnings("Sidecar", spec) == []
+
+
+REFUSED = {
+    "no namespace": ("{egress: [{hosts: [reviews]}]}", "spec.egress[0].hosts[0]", "the namespace is missing"),
+    "short name": ("{egress: [{hosts: [./reviews]}]}", "spec.egress[0].hosts[0]", "short names"),
+    "nothing but": ("{egress: [{hosts: [~/a.b]}]}", "spec.egress[0].hosts[0]", "goes with `*` only"),
+    "no hosts": ("{egress: [{hosts: []}]}", "spec.egress[0].hosts", "it is empty"),
+    "catch-all first": (
+        "{egress: [{hosts: ['./*']}, {port: {number: 80, protocol: HTTP}, hosts: ['./*']}]}",
+        "spec.egress[0]",
+        "must be the only such one and last",
+    ),
+    "ingress without selector": (
+        "{ingress: [{port: {number: 80, protocol: HTTP}, defaultEndpoint: '127.0.0.1:80'}]}",
+        "spec.ingress",
+        "no workloadSelector",
+    ),
+    "foreign endpoint": (
+        "{workloadSelector: {labels: {a: b}}, ingress: [{port: {number: 80, protocol: HTTP}, defaultEndpoint: '10.0.0.1:80'}]}",
+        "spec.ingress[0].defaultEndpoint",
+        "not the application",
+    ),
+    "port twice": (
+        "{workloadSelector: {labels: {a: b}}, ingress: [{port: {number: 80, protocol: HTTP}}, {port: {number: 80, protocol: TCP}}]}",
+        "spec.ingress[1].port",
+        "already set",
+    ),
+    "bind without port": ("{egress: [{bind: 127.0.0.1, hosts: ['./*']}]}", "spec.egress[0].port", "bind needs a port"),
+}
+
+
+@pytest.mark.parametrize(("spec", "path", "words"), REFUSED.values(), ids=REFUSED)
+def test_refused(errors: Listed, spec: str, path: str, words: str) -> None:
+    [(at, message, fix)] = errors("Sidecar", spec)
+    assert at == path
+    assert words in message
+    assert fix
