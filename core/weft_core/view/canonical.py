@@ -37,7 +37,7 @@ def canonical_http(rule: HTTPRoute, namespace: str, domain: str) -> HTTPRoute:
     """An HTTP rule of an object in `namespace` with all names in full."""
     return rule.model_copy(
         update={
-            "match": tuple(_match(match, namespace) for match in rule.match),
+            "match": tuple(_match(match, namespace) for match in rule.match),  # pyright: ignore[reportArgumentType]
             "route": tuple(_destination(entry, namespace, domain) for entry in rule.route),
             "mirror": _resolved(rule.mirror, namespace, domain) if rule.mirror else None,
             "mirrors": tuple(_destination(entry, namespace, domain) for entry in rule.mirrors),
@@ -49,7 +49,7 @@ def canonical_l4(rule: R, namespace: str, domain: str) -> R:
     """A TCP or TLS rule of an object in `namespace` with all names in full."""
     return rule.model_copy(
         update={
-            "match": tuple(_match(match, namespace) for match in rule.match),
+            "match": tuple(_match(match, namespace) for match in rule.match),  # pyright: ignore[reportArgumentType]
             "route": tuple(_destination(entry, namespace, domain) for entry in rule.route),
         }
     )

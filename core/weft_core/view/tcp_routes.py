@@ -99,7 +99,7 @@ def _route(
     subnets: tuple[str, ...] = (),
 ) -> TcpRoute:
     chosen = entries if len(entries) == 1 else tuple(entry for entry in entries if entry.weight)
-    clusters = tuple(
+    clusters: tuple[tuple[str, int], ...] = tuple(
         (destination_cluster(db, client, entry.destination, port), entry.weight if len(chosen) > 1 else 1)
         for entry in chosen
     )

@@ -42,7 +42,7 @@ MESSAGES: Final[Mapping[str, type[Message]]] = {
 }
 """The message of each type."""
 
-_VIEWS: Final[Mapping[type, Callable[[Registry, Any], Any]]] = {
+_VIEWS: Mapping[type, Callable[[Registry, Any], Any]] = {
     ClusterId: cluster,
     LoadAssignmentId: load_assignment,
     VirtualOutboundId: outbound_listener,
@@ -56,7 +56,7 @@ _VIEWS: Final[Mapping[type, Callable[[Registry, Any], Any]]] = {
 }
 """From a key's view to the intermediate form. What is small and made with its section is its own view."""
 
-_BUILDERS: Final[Mapping[str, Callable[[Any], Message]]] = {
+_BUILDERS: Mapping[str, Callable[[Any], Message]] = {
     CDS: build_cluster,
     EDS: build_load_assignment,
     LDS: build_listener,
@@ -69,7 +69,9 @@ _BUILDERS: Final[Mapping[str, Callable[[Any], Message]]] = {
 @query
 def frame(db: Registry, key: ResourceKey) -> Frame | None:
     """The bytes of one resource; None where there is none (any more)."""
-    form = _VIEWS[type(key.view)](db, key.view)
+    view: Callable[[Registry, Any], Any] = _VIEWS[type(key.view)]
+    form = view(db, key.view)
     if form is None:
         return None
-    return make_frame(key.name, key.type_url, _BUILDERS[key.type_url](form), form.origins)
+    build: Callable[[Any], Message] = _BUILDERS[key.type_url]
+    return make_frame(key.name, key.type_url, build(form), form.origins)
