@@ -12,9 +12,11 @@ from weft_core.ir.service import ServiceRef
 from weft_core.names import HTTP_PROXY_ROUTE
 from weft_core.registry import Registry
 from weft_core.view.outbound_traffic import outbound_traffic
+from weft_core.view.shared_hosts import is_ordinary
 from weft_core.view.virtual_hosts import (
     VirtualHostId,
     http_ports,
+    nobody,
     route_name,
     shared_names,
     virtual_host,
@@ -49,11 +51,12 @@ def route_ids(db: Registry, client: Client) -> tuple[RouteConfigurationId, ...]:
     """All route configurations of a sidecar's outbound listeners."""
     policy = outbound_traffic(db, client)
     catch_all = policy.cluster if policy.allowed else ""
-    shared = [RouteConfigurationId(name=name, catch_all=catch_all) for name in sorted(shared_names(db, client))]
+    found = [RouteConfigurationId(name=name, catch_all=catch_all) for name in sorted(shared_names(db, client))]
     if client.local:
-        shared.append(RouteConfigurationId(name=HTTP_PROXY_ROUTE, pushed=bool(virtual_host_ids(db, client))))
-    alone = (key for ref in visible_services(db, client) for key in lone_route_ids(db, client, ref))
-    return (*shared, *alone)
+        found.append(RouteConfigurationId(name=HTTP_PROXY_ROUTE, pushed=bool(virtual_host_ids(db, client))))
+    for ref in visible_services(db, client):
+        found += lone_route_ids(db, nobody(client) if is_ordinary(db, client, ref.host) else client, ref)
+    return tuple(found)
 
 
 @query

@@ -25,6 +25,7 @@ from weft_core.view.http_routes import RouteScope, http_routes, route_scope, yie
 from weft_core.view.load_balancing import hash_policies
 from weft_core.view.route_retry import default_retry, for_hashing
 from weft_core.view.services import service
+from weft_core.view.shared_hosts import is_ordinary
 from weft_core.view.virtual_services import attachment, mesh_virtual_services
 from weft_core.view.visibility import Client, find_service, visible_ports, visible_services
 
@@ -74,15 +75,25 @@ def virtual_host_ids(db: Registry, client: Client) -> tuple[VirtualHostId, ...]:
     return (*found, *unknown_host_ids(db, client))
 
 
-@query
 def service_virtual_host_ids(db: Registry, client: Client, ref: ServiceRef) -> tuple[VirtualHostId, ...]:
     """The virtual hosts of one service: one for each HTTP port, and again for a client that uses an HTTP proxy."""
+    return own_virtual_host_ids(db, nobody(client) if is_ordinary(db, client, ref.host) else client, ref)
+
+
+@query
+def own_virtual_host_ids(db: Registry, client: Client, ref: ServiceRef) -> tuple[VirtualHostId, ...]:
+    """As `service_virtual_host_ids`, computed for this very client."""
     return tuple(
         key
         for port in http_ports(db, client, ref)
         for name in shared_route_names(ref, port, client)
         if (key := virtual_host_id(db, client, ref, port.number, name))
     )
+
+
+def nobody(client: Client) -> Client:
+    """Nobody in particular, on a machine of the same kind."""
+    return Client(namespace="", local=client.local)
 
 
 @query
@@ -173,7 +184,7 @@ def shared_names(db: Registry, client: Client) -> frozenset[str]:
     return frozenset(
         str(port.number)
         for ref in visible_services(db, client)
-        for port in http_ports(db, client, ref)
+        for port in http_ports(db, nobody(client) if is_ordinary(db, client, ref.host) else client, ref)
         if not port.alone
     )
 
