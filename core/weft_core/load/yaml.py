@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from weft_core.load.nodes import MAX_DEPTH, Builder, DuplicateKey, TooLarge, line_at
-from weft_core.model.mistake import Path, format_path
+from weft_core.model.mistake import Path, format_path, one_line
 from weft_core.problems import Code, ObjectRef, Problem, Severity, Source
 
 _START = re.compile(r"---(?:\s|$)")
@@ -119,8 +119,8 @@ def _duplicate(key: DuplicateKey, ref: ObjectRef, file: str, offset: int) -> Pro
         code=Code.DUPLICATE_KEY,
         severity=Severity.ERROR,
         object=ref,
-        path=format_path(key.path),
-        message=f"`{key.path[-1]}` is already set in line {offset + key.first_line}",
+        path=one_line(format_path(key.path)),
+        message=f"`{one_line(str(key.path[-1]))}` is already set in line {offset + key.first_line}",
         fix="remove one of them, or merge them",
         source=Source(file=file, line=offset + key.line),
     )
@@ -157,15 +157,19 @@ def _reference(value: Any) -> ObjectRef:
     """The address of an ambiguous document, as far as it can be read."""
     metadata = value.get("metadata") if isinstance(value, dict) else None
     metadata = metadata if isinstance(metadata, dict) else {}
-    texts = [v if isinstance(v, str) else "" for v in (metadata.get("namespace"), metadata.get("name"))]
     kind = value.get("kind") if isinstance(value, dict) else ""
-    return ObjectRef(kind=kind if isinstance(kind, str) else "", namespace=texts[0] or "default", name=texts[1])
+    found = (kind, metadata.get("namespace"), metadata.get("name"))
+    texts = [one_line(v) if isinstance(v, str) else "" for v in found]
+    return ObjectRef(kind=texts[0], namespace=texts[1] or "default", name=texts[2])
 
 
 def _malformed(error: yaml.YAMLError, part: str, file: str, offset: int) -> Problem:
     """The parser's complaint in plain words, with what most likely helps."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    index = int(mark.line) if mark is not None else 0
+    if mark is not None:
+        index = int(mark.line)
+    else:  # a character that YAML does not allow: only its place in bytes is known
+        index = part.encode(errors="surrogatepass")[: getattr(error, "position", 0)].count(b"\n")
     lines = part.split("\n")
     text = lines[index] if index < len(lines) else ""
     words = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error).splitlines()[0]

@@ -4,6 +4,7 @@ Nothing here raises on users' input. An object with an error is refused as a who
 another policy. The caller keeps the last good version in force. Warnings leave the object in force.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from weft_core.model.explain import parse
 from weft_core.model.frozen import EMPTY, FrozenDict
 from weft_core.model.kinds import BY_API, Kind
 from weft_core.model.meta import Config, Meta
-from weft_core.model.mistake import Mistake, Path, describe
+from weft_core.model.mistake import Mistake, Path, describe, one_line
 from weft_core.model.shape import levels_of
 from weft_core.model.unknown_kind import unknown_kind
 from weft_core.problems import Code, ObjectRef, Problem, Severity, Source
@@ -26,6 +27,7 @@ LineOf = Callable[[Path], int]
 
 DEFAULT_NAMESPACE = "default"
 NOWHERE = Source()
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 _ENVELOPE = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
@@ -124,6 +126,14 @@ def _meta(document: Mapping[Any, Any], kind: Kind, ref: ObjectRef, source: Sourc
         for field in ("name", "namespace")
         if raw.get(field) is not None and not isinstance(raw[field], str)
     )
+    if ref.name and not _NAME.fullmatch(ref.name):
+        mistakes.append(
+            Mistake(
+                path=("metadata", "name"),
+                message=f"`{describe(ref.name)}` is not a name that Kubernetes takes",
+                fix="write lower-case letters, digits, hyphens and dots only",
+            )
+        )
     texts = {field: _texts(raw.get(field), ("metadata", field), mistakes) for field in ("labels", "annotations")}
     if mistakes:
         return None, mistakes
@@ -144,13 +154,13 @@ def _meta(document: Mapping[Any, Any], kind: Kind, ref: ObjectRef, source: Sourc
 
 
 def _ref(document: Mapping[Any, Any], default_namespace: str) -> ObjectRef:
-    """The document's address, as far as it can be read."""
+    """The document's address, as far as it can be read, in characters that a terminal may show."""
     raw = document.get("metadata")
     metadata: Mapping[Any, Any] = raw if isinstance(raw, Mapping) else {}
     return ObjectRef(
-        kind=_text(document.get("kind")),
-        namespace=_text(metadata.get("namespace")) or default_namespace,
-        name=_text(metadata.get("name")),
+        kind=one_line(_text(document.get("kind"))),
+        namespace=one_line(_text(metadata.get("namespace"))) or default_namespace,
+        name=one_line(_text(metadata.get("name"))),
     )
 
 

@@ -33,9 +33,9 @@ class Mistake:
             code=self.code,
             severity=self.severity,
             object=ref,
-            path=format_path(self.path),
-            message=self.message,
-            fix=self.fix,
+            path=one_line(format_path(self.path)),
+            message=one_line(self.message),
+            fix=one_line(self.fix),
             source=source,
         )
 
@@ -52,6 +52,13 @@ def format_path(path: Sequence[str | int]) -> str:
         else:
             text += f".{step}" if text else step
     return text
+
+
+def one_line(text: str) -> str:
+    """Text that quotes users, fit for a terminal: line ends and control characters are written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def describe(value: object) -> str:

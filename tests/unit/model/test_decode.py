@@ -1,5 +1,7 @@
 """Decoding: envelopes, metadata, kinds, lines; Kubernetes objects."""
 
+# ruff: noqa: E501  (tables of YAML read best with a case on a line)
+
 import time
 from typing import Any
 
@@ -10,6 +12,7 @@ from weft_core.model import kubernetes as k8s
 from weft_core.model.decode import decode
 from weft_core.model.kinds import BY_API, KINDS, MESH_KINDS
 from weft_core.model.meta import Config, Meta
+from weft_core.model.mistake import Path
 from weft_core.problems import Code, ObjectRef, Severity, Source
 
 VIRTUAL_SERVICE: dict[str, Any] = {
@@ -111,6 +114,8 @@ def test_unknown_kinds(api: str, kind: str, severity: Severity, fix: str) -> Non
         ({"apiVersion": "v1", "kind": "Service", "metadata": {"name": 1}}, "metadata.name"),
         ({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "labels": {"v": 1.0}}}, "metadata.labels.v"),
         ({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "labels": []}}, "metadata.labels"),
+        ({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "My_Service"}}, "metadata.name"),
+        ({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a\x1b[2J"}}, "metadata.name"),
     ],
 )
 def test_broken_envelopes(document: object, path: str) -> None:
@@ -131,7 +136,7 @@ def test_a_field_beside_spec_is_told_where_it_belongs() -> None:
 
 
 def test_problems_have_the_line_of_the_field() -> None:
-    lines = {("spec", "hosts"): 12, ("kind",): 3}
+    lines: dict[Path, int] = {("spec", "hosts"): 12, ("kind",): 3}
     decoded = decode(
         {**VIRTUAL_SERVICE, "spec": {"hosts": "a", "http": [{"redirect": {"uri": "/"}}]}},
         Source(file="a.yaml", line=1),

@@ -1,5 +1,7 @@
 """Whatever is written, decoding answers with an object or with problems, and never raises."""
 
+# ruff: noqa: E501  (tables of YAML read best with a case on a line)
+
 import copy
 import random
 from typing import Any
@@ -122,8 +124,7 @@ def test_mutated_objects(good: tuple[str, str], changes: list[tuple[Any, int]]) 
     assert (decoded.object is None) or not refused
     for problem in decoded.problems:
         assert problem.message
-        assert "\n" not in problem.path
-        assert str(problem)
+        assert str(problem).isprintable()
     if decoded.object is not None and good[0] in {kind.kind for kind in MESH_KINDS}:
         assert hash(decoded.object) == hash(decode(broken).object)
 

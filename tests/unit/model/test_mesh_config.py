@@ -1,5 +1,7 @@
 """MeshConfig: defaults, what is supported, and that the rest is named."""
 
+# ruff: noqa: E501  (tables of YAML read best with a case on a line)
+
 from datetime import timedelta
 from typing import Any
 

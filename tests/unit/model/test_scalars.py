@@ -1,5 +1,7 @@
 """Single values: durations, hosts, regular expressions, frozen maps."""
 
+# ruff: noqa: E501  (tables of YAML read best with a case on a line)
+
 import copy
 import pickle
 from datetime import timedelta
@@ -86,14 +88,9 @@ def test_frozen_maps_compare_like_dicts_and_refuse_writes() -> None:
     assert hash(value) == hash(FrozenDict({"a": "b"}))
     assert copy.deepcopy(value) == value
     assert pickle.loads(pickle.dumps(value)) == value
-    for write in (
-        lambda: value.__setitem__("a", "c"),
-        lambda: value.update(a="c"),
-        lambda: value.pop("a"),
-        lambda: value.clear(),
-    ):
-        with pytest.raises(TypeError):
-            write()
+    for write in ("value['a'] = 'c'", "del value['a']", "value.update(a='c')", "value.pop('a')", "value.clear()"):
+        with pytest.raises(TypeError, match="immutable"):
+            exec(write, {"value": value})
 
 
 def test_paths_are_written_as_kubectl_does() -> None:

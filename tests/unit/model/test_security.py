@@ -1,5 +1,7 @@
 """PeerAuthentication, RequestAuthentication and AuthorizationPolicy: what is accepted, and what is refused."""
 
+# ruff: noqa: E501  (tables of YAML read best with a case on a line)
+
 from collections.abc import Callable
 
 import pytest

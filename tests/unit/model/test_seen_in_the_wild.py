@@ -1,5 +1,7 @@
 """Mistakes that people really make: each names the field's exact path and what to write instead."""
 
+# ruff: noqa: E501  (tables of YAML read best with a case on a line)
+
 from collections.abc import Callable
 
 Errors = Callable[[str, str], list[tuple[str, str, str]]]

@@ -37,7 +37,5 @@ def test_every_field_has_a_description_of_its_own(kind: Kind) -> None:
         seen.add(model)
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name}"
-            below = model_at(model, (field.alias or name, 0))
-            for found in (model_at(model, (field.alias or name,)), below):
-                if found:
-                    todo.append(found)
+            steps = (field.alias or name,)
+            todo.extend(found for path in (steps, (*steps, 0)) if (found := model_at(model, path)))

@@ -1,5 +1,7 @@
 """VirtualService: what is accepted, and what is refused or warned about."""
 
+# ruff: noqa: E501  (tables of YAML read best with a case on a line)
+
 from collections.abc import Callable
 from datetime import timedelta
 
