@@ -13,6 +13,9 @@ from weft_core.problems import ObjectRef
 
 TLS = "tls"
 RAW_BUFFER = "raw_buffer"
+DETECTION_TIMEOUT = timedelta(seconds=5)
+"""How long inspections wait for bytes. Then the connection goes on as plain bytes: so a server that speaks first answers
+late on a port that does not say its protocol. Without a limit, as in Istio, it would never."""
 
 
 class Direction(Enum):
@@ -111,8 +114,7 @@ class Listener:
     use_original_destination: bool = False
     """Hand connections on to the listener of the address that they were made to."""
     listener_filters: tuple[ListenerFilter, ...] = ()
-    listener_filters_timeout: timedelta = timedelta(0)
-    """How long inspections wait for bytes; 0 has no limit. Afterwards the connection goes on uninspected."""
+    detection_timeout: timedelta = DETECTION_TIMEOUT
     default_filter_chain: FilterChain | None = None
     access_logs: tuple[FileAccessLog, ...] = ()
     """For connections that no filter chain took."""

@@ -48,7 +48,7 @@ def build_listener(listener: ir.Listener) -> listener_pb2.Listener:
         filter_chains=[build_filter_chain(chain) for chain in listener.filter_chains],
         traffic_direction=_DIRECTIONS[listener.direction],
         listener_filters=[_listener_filter(wanted) for wanted in listener.listener_filters],
-        listener_filters_timeout=duration(listener.listener_filters_timeout),
+        listener_filters_timeout=duration(listener.detection_timeout),
         continue_on_listener_filters_timeout=True,
         access_log=[build_access_log(log) for log in listener.access_logs],
     )
