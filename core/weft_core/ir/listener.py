@@ -14,8 +14,8 @@ from weft_core.problems import ObjectRef
 TLS = "tls"
 RAW_BUFFER = "raw_buffer"
 DETECTION_TIMEOUT = timedelta(seconds=5)
-"""How long inspections wait for bytes. Then the connection goes on as plain bytes: so a server that speaks first answers
-late on a port that does not say its protocol. Without a limit, as in Istio, it would never."""
+"""How long inspections wait for bytes. Then the connection goes on as plain bytes, so that a server that speaks first
+answers late on a port that does not say its protocol. Without a limit, as in Istio, it would never."""
 
 
 class Direction(Enum):
