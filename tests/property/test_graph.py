@@ -88,3 +88,4 @@ def test_incremental_equals_from_scratch(steps: list[list[tuple[str, int, Any]]]
     for node in (top, *totals):
         world.graph.release(node)
     assert len(world.graph) == 0
+    assert world.rows.held_inputs() == world.marks.held_inputs() == 0

@@ -9,9 +9,9 @@
    the node runs again once one of its inputs has changed.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import update_wrapper
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast
 
@@ -21,16 +21,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class State(IntEnum):
-    """Whether a node's value may be used."""
-
-    CLEAN = 0
-    CHECK = 1
-    """Something further down may have changed."""
-    DIRTY = 2
-    """Something that was read directly has changed, or the node never ran."""
-    RUNNING = 3
-
+CLEAN: Final = 0
+"""The node's value may be used."""
+CHECK: Final = 1
+"""Something further down may have changed."""
+DIRTY: Final = 2
+"""Something that was read directly has changed, or the node never ran."""
+RUNNING: Final = 3
 
 _UNSET: Final = object()
 
@@ -43,23 +40,25 @@ class Failure:
 
 
 class Node:
-    """One input or one call of a query with its arguments."""
+    """One input, or one call of a query with its arguments. `home` is where it is filed under `args`."""
 
-    __slots__ = ("args", "changed_at", "deps", "function", "observed", "readers", "state", "value")
+    __slots__ = ("args", "changed_at", "deps", "function", "home", "observed", "readers", "state", "value")
 
-    def __init__(self, function: Callable[..., Any] | None, args: tuple[Hashable, ...], value: Any = _UNSET) -> None:
+    def __init__(
+        self, home: "dict[Any, Node]", function: Callable[..., Any] | None, args: Any, value: Any = _UNSET
+    ) -> None:
+        self.home = home
         self.function = function
         self.args = args
         self.value = value
         self.deps: tuple[Node, ...] = ()
         self.readers: dict[Node, None] = {}
-        self.state = State.DIRTY if function else State.CLEAN
+        self.state = DIRTY if function else CLEAN
         self.observed = 0
         self.changed_at = 0
 
     def __repr__(self) -> str:
-        name = getattr(self.function, "__qualname__", "input")
-        return f"<{name}{self.args!r} {self.state.name}>"
+        return f"<{getattr(self.function, '__qualname__', 'input')}{self.args!r}>"
 
 
 class Query(Generic[P, T]):
@@ -73,7 +72,8 @@ class Query(Generic[P, T]):
         """The value of this call, tracked. Raises what the function raised."""
         if kwargs:
             raise GraphError(f"{self.function.__qualname__}: arguments of a query are positional")
-        return cast("T", db.read(db.node(self.function, args)))
+        value: T = db.read(db.node(self.function, args))
+        return value
 
     def __get__(self, instance: object, owner: type | None = None) -> "Query[P, T]":
         return self
@@ -91,7 +91,7 @@ class Graph:
     """
 
     def __init__(self) -> None:
-        self._nodes: dict[tuple[Hashable, ...], Node] = {}
+        self._calls: defaultdict[Callable[..., Any], dict[Any, Node]] = defaultdict(dict)
         self._reading: list[dict[Node, None]] = []
         self._pending: dict[Node, None] = {}
         self._unread: list[Node] = []
@@ -101,31 +101,20 @@ class Graph:
 
     def node(self, function: Callable[..., Any], args: tuple[Hashable, ...]) -> Node:
         """The node of this call, made on first use."""
-        key = (function, *args)
-        node = self._nodes.get(key)
+        calls = self._calls[function]
+        node = calls.get(args)
         if node is None:
-            node = self._nodes[key] = Node(function, args)
+            node = calls[args] = Node(calls, function, args)
         return node
-
-    def input(self, key: tuple[Hashable, ...], value: Callable[[], Any]) -> Node:
-        """The input node under `key`; `value` gives what it holds when it is first read."""
-        node = self._nodes.get(key)
-        if node is None:
-            node = self._nodes[key] = Node(None, key, value())
-        return node
-
-    def find_input(self, key: tuple[Hashable, ...]) -> Node | None:
-        """The input under `key` if any query has read it: what nobody read needs no marking."""
-        return self._nodes.get(key)
 
     def read(self, node: Node) -> Any:
         """The node's value, brought up to date; recorded as a dependency of the query that runs now."""
         if self._reading:
             self._reading[-1][node] = None
-        if node.state is not State.CLEAN:
+        if node.state:
             self._settle(node)
         value = node.value
-        if isinstance(value, Failure):
+        if value.__class__ is Failure:
             raise value.error
         return value
 
@@ -134,7 +123,7 @@ class Graph:
         del kwargs
         node = self.node(q.function, args)
         node.observed += 1
-        if node.state is not State.CLEAN:
+        if node.state:
             self._settle(node)
         return node
 
@@ -153,16 +142,16 @@ class Graph:
         node.value = value
         fresh: list[Node] = []
         for reader in node.readers:
-            if reader.state is State.CLEAN:
+            if reader.state == CLEAN:
                 fresh.append(reader)
-            reader.state = State.DIRTY
+            reader.state = DIRTY
         while fresh:
             reader = fresh.pop()
             if reader.observed:
                 self._pending[reader] = None
             for further in reader.readers:
-                if further.state is State.CLEAN:
-                    further.state = State.CHECK
+                if further.state == CLEAN:
+                    further.state = CHECK
                     fresh.append(further)
 
     def commit(self) -> list[Node]:
@@ -182,22 +171,22 @@ class Graph:
         return changed
 
     def __len__(self) -> int:
-        """How many nodes are held: inputs that were read, and calls."""
-        return len(self._nodes)
+        """How many calls are held."""
+        return sum(map(len, self._calls.values()))
 
     def _settle(self, node: Node) -> None:
-        if node.state is State.RUNNING:
+        if node.state == RUNNING:
             raise GraphError(f"cycle: {node!r} reads itself")
-        if node.state is State.CHECK and self._inputs_equal(node):
-            node.state = State.CLEAN
+        if node.state == CHECK and self._inputs_equal(node):
+            node.state = CLEAN
         else:
             self._run(node)
 
     def _inputs_equal(self, node: Node) -> bool:
         for dep in node.deps:
-            if dep.state is not State.CLEAN:
+            if dep.state != CLEAN:
                 self._settle(dep)
-                if node.state is not State.CHECK:
+                if node.state != CHECK:
                     return False
         return True
 
@@ -206,26 +195,26 @@ class Graph:
         if self.runs is not None:
             name = function.__qualname__
             self.runs[name] = self.runs.get(name, 0) + 1
-        node.state = State.RUNNING
+        node.state = RUNNING
         self._reading.append({})
         value: Any
         try:
             value = function(self, *node.args)
         except GraphError:
-            node.state = State.DIRTY
+            node.state = DIRTY
             raise
         except Exception as error:
             value = Failure(error)
         finally:
             reads = self._reading.pop()
         self._relink(node, tuple(reads))
-        node.state = State.CLEAN
+        node.state = CLEAN
         if node.value is _UNSET or node.value != value:
             node.value = value
             node.changed_at = self.revision
             for reader in node.readers:
-                if reader.state is not State.RUNNING:
-                    reader.state = State.DIRTY
+                if reader.state != RUNNING:
+                    reader.state = DIRTY
 
     def _relink(self, node: Node, deps: tuple[Node, ...]) -> None:
         if deps == node.deps:
@@ -249,10 +238,9 @@ class Graph:
             gone = doomed.pop()
             if gone.observed or gone.readers:
                 continue
-            key = gone.args if gone.function is None else (gone.function, *gone.args)
-            if self._nodes.get(key) is not gone:
+            if gone.home.get(gone.args) is not gone:
                 continue
-            del self._nodes[key]
+            del gone.home[gone.args]
             self._pending.pop(gone, None)
             for dep in gone.deps:
                 dep.readers.pop(gone, None)

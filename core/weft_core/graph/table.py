@@ -1,9 +1,9 @@
 """Tables: the graph's inputs. Each row and each index bucket is an input of its own."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
-from weft_core.graph.engine import Graph
+from weft_core.graph.engine import Graph, Node
 
 K = TypeVar("K", bound=Hashable)
 R = TypeVar("R")
@@ -23,18 +23,28 @@ class Table(Generic[K, R]):
         self._indexes = indexes
         self._rows: dict[K, R] = {}
         self._buckets: dict[tuple[str, Hashable], dict[K, None]] = {}
+        self._row_nodes: dict[Any, Node] = {}
+        self._bucket_nodes: dict[Any, Node] = {}
+        self._keys_node: dict[Any, Node] = {}
+        """One entry at most."""
         self.name = name
 
     def get(self, key: K) -> R | None:
         """The row under `key`, tracked; None where there is none."""
-        return cast("R | None", self._graph.read(self._graph.input((self, "row", key), lambda: self._rows.get(key))))
+        node = self._row_nodes.get(key)
+        if node is None:
+            node = self._row_nodes[key] = Node(self._row_nodes, None, key, self._rows.get(key))
+        row: R | None = self._graph.read(node)
+        return row
 
     def by(self, index: str, value: Hashable) -> tuple[K, ...]:
         """The keys filed under `value`, sorted, tracked."""
-        return cast(
-            "tuple[K, ...]",
-            self._graph.read(self._graph.input((self, "bucket", index, value), lambda: self._bucket(index, value))),
-        )
+        place = (index, value)
+        node = self._bucket_nodes.get(place)
+        if node is None:
+            node = self._bucket_nodes[place] = Node(self._bucket_nodes, None, place, self._bucket(place))
+        keys: tuple[K, ...] = self._graph.read(node)
+        return keys
 
     def rows(self, index: str, value: Hashable) -> tuple[R, ...]:
         """The rows filed under `value`, in the order of their keys, tracked (bucket and rows)."""
@@ -43,10 +53,11 @@ class Table(Generic[K, R]):
 
     def all_keys(self) -> tuple[K, ...]:
         """All keys, sorted, tracked: for the few queries that must see everything."""
-        return cast(
-            "tuple[K, ...]",
-            self._graph.read(self._graph.input((self, "keys"), lambda: _sorted(self._rows))),
-        )
+        node = self._keys_node.get(())
+        if node is None:
+            node = self._keys_node[()] = Node(self._keys_node, None, (), _sorted(self._rows))
+        keys: tuple[K, ...] = self._graph.read(node)
+        return keys
 
     def put(self, key: K, row: R | None) -> None:
         """Write a row, or remove it with None. Writing an equal row is a no-op."""
@@ -58,13 +69,18 @@ class Table(Generic[K, R]):
         else:
             self._rows[key] = row
         self._reindex(key, old, row)
-        self._touch((self, "row", key), lambda: row)
-        if old is None or row is None:
-            self._touch((self, "keys"), lambda: _sorted(self._rows))
+        if (node := self._row_nodes.get(key)) is not None:
+            self._graph.write(node, row)
+        if (old is None or row is None) and (node := self._keys_node.get(())) is not None:
+            self._graph.write(node, _sorted(self._rows))
 
     def peek(self, key: K) -> R | None:
         """The row under `key`, not tracked: for writers, never for queries."""
         return self._rows.get(key)
+
+    def held_inputs(self) -> int:
+        """How many of the table's rows, buckets and lists some query has read and still depends on."""
+        return len(self._row_nodes) + len(self._bucket_nodes) + len(self._keys_node)
 
     def __iter__(self) -> Iterator[K]:
         """All keys, not tracked: for writers, never for queries."""
@@ -85,16 +101,12 @@ class Table(Generic[K, R]):
             self._buckets.setdefault(place, {})[key] = None
             self._touch_bucket(place)
 
-    def _bucket(self, index: str, value: Hashable) -> tuple[K, ...]:
-        return _sorted(self._buckets.get((index, value), ()))
+    def _bucket(self, place: tuple[str, Hashable]) -> tuple[K, ...]:
+        return _sorted(self._buckets.get(place, ()))
 
     def _touch_bucket(self, place: tuple[str, Hashable]) -> None:
-        self._touch((self, "bucket", *place), lambda: self._bucket(*place))
-
-    def _touch(self, key: tuple[Hashable, ...], value: Callable[[], Any]) -> None:
-        node = self._graph.find_input(key)
-        if node is not None:
-            self._graph.write(node, value())
+        if (node := self._bucket_nodes.get(place)) is not None:
+            self._graph.write(node, self._bucket(place))
 
 
 def _sorted(keys: Iterable[K]) -> tuple[K, ...]:
