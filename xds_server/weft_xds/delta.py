@@ -9,19 +9,21 @@ Each type is a `Subscription`; this module holds what binds the types together, 
 - *Endpoints follow their cluster.* Envoy does not ask again for the endpoints of a cluster that has changed, and
   without them goes on with the old cluster for 15 seconds. So they are sent again right behind it.
 - *Virtual hosts follow their route configuration.* Envoy drops virtual hosts of route configurations that it does not
-  have, and does not ask for them later. So they are sent once it has it, and again whenever it has it anew.
+  have, and does not ask for them later. So they are sent once it has it, and again whenever it has it anew. When it
+  gives the route configuration up it forgets them, but goes on claiming them, on every reconnect: so they are removed
+  first, and only then may the route configuration come back.
 - *Readiness last.* Resources marked as `last` are sent when the proxy has ACKed everything else for the first time.
 - *One response per type at a time.* Changes in the meantime are remembered as names, so a slow proxy costs no memory
   and gets the newest state when it is ready for it. Only CDS may run ahead, since its ACK may be long in coming.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from weft_xds.subscription import Batch, Gate, Subscription
 from weft_xds.types import CDS, EDS, LDS, PUSH_ORDER, RDS, REFERRING, VHDS
-from weft_xds.view import View
+from weft_xds.view import View, scope_of
 from weft_xds.wire import Request
 
 PATIENCE: Final = 5.0
@@ -58,6 +60,7 @@ class Session:
         self._resumed = False
         self._changed_clusters: set[str] = set()
         self._fresh_routes: set[str] = set()
+        self._leaving: set[str] = set()
         self._idle_since: float | None = None
         self.complete = False
         """Whether the proxy has had everything at least once, and so may be told that it is ready."""
@@ -80,6 +83,8 @@ class Session:
                 subscription.error = ""
         first = not subscription.started
         subscription.subscribe(request)
+        if request.type_url == RDS and request.unsubscribe:
+            self._evict(request.unsubscribe)
         if first:
             self._catch_up(subscription)
         return known
@@ -99,9 +104,12 @@ class Session:
         elif subscription.type_url == RDS and VHDS in self._subscriptions:
             hosts = self._subscriptions[VHDS]
             hosts.mark(self._hosts_of(subscription.sent))
+            self._evict({scope_of(name) for name in hosts.sent} - subscription.names)
         elif subscription.type_url == VHDS:
             if subscription.sent:
                 subscription.force(self._hosts_of(self._fresh_routes))
+                if RDS in self._subscriptions:
+                    self._evict({scope_of(name) for name in subscription.sent} - self._subscriptions[RDS].names)
             self._fresh_routes.clear()
 
     # responses
@@ -120,7 +128,10 @@ class Session:
             removals = self._may_remove(subscription, now)
             if not self._may_send(subscription, removals, now):
                 continue
+            returning = self._returning(subscription) if self._leaving and subscription.type_url == RDS else set()
+            subscription.dirty -= returning
             batch = subscription.compose(self._view, now, self._gate(subscription.type_url, removals))
+            subscription.dirty |= returning
             if batch is not None:
                 return self._send(subscription, batch)
         return None
@@ -164,6 +175,19 @@ class Session:
             self._fresh_routes.update(batch.fresh)
         else:
             hosts.force(self._hosts_of(batch.fresh))
+
+    def _evict(self, routes: Iterable[str]) -> None:
+        """Take the virtual hosts of route configurations that the proxy has given up."""
+        hosts = self._subscriptions.get(VHDS)
+        if hosts is not None:
+            self._leaving.update(routes)
+            hosts.mark([name for name in self._hosts_of(self._leaving) if name in hosts.sent])
+
+    def _returning(self, routes: Subscription) -> set[str]:
+        """Route configurations that the proxy asks for again, and still has virtual hosts of from before."""
+        hosts = self._subscriptions[VHDS]
+        self._leaving = {r for r in self._leaving if any(hosts.holds(name) for name in self._hosts_of((r,)))}
+        return routes.dirty & self._leaving
 
     def _hosts_of(self, routes: Collection[str]) -> list[str]:
         scopes = [full.scopes for full in self._view.full(VHDS)]
@@ -214,6 +238,7 @@ class Session:
             removals=removals,
             withheld=() if self.complete else self._view.last(type_url),
             scopes=(routes.sent.keys() if routes else ()) if type_url == VHDS else None,
+            evicted=self._leaving,
         )
 
     # readiness

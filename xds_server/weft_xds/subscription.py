@@ -32,6 +32,8 @@ class Gate:
     """Names that are not sent now, and will be marked again when they may be."""
     scopes: Collection[str] | None = None
     """The route configurations whose virtual hosts may be sent; None for other types."""
+    evicted: Collection[str] = ()
+    """The route configurations whose virtual hosts are taken away."""
 
 
 OPEN: Final = Gate()
@@ -154,6 +156,10 @@ class Subscription:
             name in table for batch in self.outstanding.values() for table in batch.added
         )
 
+    def holds(self, name: str) -> bool:
+        """Whether the proxy may have this resource, as long as it has not ACKed its removal."""
+        return name in self.sent or any(name in batch.removed for batch in self.outstanding.values())
+
     @property
     def pending(self) -> bool:
         """Whether there may be something to send, apart from removals that wait."""
@@ -222,8 +228,11 @@ class Subscription:
             elif had is not None:
                 self._defer(name, batch.sent_at)
             return
-        allowed = gate.scopes is None or scope_of(name) in gate.scopes
-        if not (self.wants(name) and allowed) or had == frame.version:
+        if gate.scopes is not None and scope_of(name) not in gate.scopes:
+            if scope_of(name) in gate.evicted and self.sent.pop(name, None) is not None:
+                batch.removed.append(name)
+            return
+        if not self.wants(name) or had == frame.version:
             return
         batch.bodies.append(frame.body)
         table[name] = self.sent[name] = frame.version

@@ -314,12 +314,12 @@ def test_virtual_hosts_follow_a_route_configuration_that_comes_back(
 
     world.remove(sections[RDS], "80")
     world.commit()
-    proxy.settle(proxy.take())
+    assert brief(proxy.settle(proxy.take())) == [(RDS, {}, ("80",))]  # which Envoy ignores
     put(RDS, "80", "3")
     world.commit()
     assert brief(proxy.settle(proxy.take())) == [(RDS, {"80": "3"}, ()), (VHDS, {"80/a": "1"}, ())]
 
-    proxy.ask(RDS, without=("80",))
+    assert brief(proxy.settle(proxy.ask(RDS, without=("80",)))) == [(VHDS, {}, ("80/a",))]
     put(VHDS, "80/a", "2")
     world.commit()
     assert proxy.take() == []
@@ -388,6 +388,34 @@ def test_virtual_hosts_that_changed_while_away_are_sent_in_whatever_order_the_pr
     proxy.world.commit()
     assert proxy.ask(VHDS, held={"80/a": "1"}) == []
     assert brief(proxy.ask(RDS, "80", held={"80": "1"})) == [(VHDS, {"80/a": "2"}, ())]
+
+
+def test_a_route_configuration_comes_back_only_when_its_old_virtual_hosts_are_gone(
+    proxy: "Proxy", put: Put, world: "World"
+) -> None:
+    """Else a proxy that loses the stream in between would claim virtual hosts that it has not."""
+    put(RDS, "80", "1")
+    for name in ("80/a", "80/b"):
+        put(VHDS, name, "1")
+    world.commit()
+    boot(proxy, "80")
+    put(VHDS, "80/b", "2")
+    world.commit()
+    awaited = proxy.take()
+    assert proxy.ask(RDS, without=("80",)) == []
+    assert proxy.ask(RDS, "80") == []
+    eviction = proxy.ack(*awaited)
+    assert brief(eviction) == [(VHDS, {}, ("80/a", "80/b"))]
+    assert brief(proxy.ack(*eviction)) == [(RDS, {"80": "1"}, ()), (VHDS, {"80/a": "1", "80/b": "2"}, ())]
+
+
+def test_virtual_hosts_from_before_whose_route_configuration_is_gone_are_removed(proxy: "Proxy", put: Put) -> None:
+    for name in ("80", "90"):
+        put(RDS, name, "1")
+        put(VHDS, f"{name}/a", "1")
+    proxy.world.commit()
+    assert proxy.ask(VHDS, held={"80/a": "1", "90/a": "1"}) == []
+    assert brief(proxy.ask(RDS, "80", held={"80": "1"})) == [(VHDS, {}, ("90/a",))]
 
 
 def test_a_cluster_removed_while_away_stays_until_the_routes_from_before_are_replaced(proxy: "Proxy", put: Put) -> None:
