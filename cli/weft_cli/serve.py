@@ -12,7 +12,7 @@ from watchfiles import awatch
 
 from weft_cli import http
 from weft_cli import logging as weft_logging
-from weft_cli.control_plane import ControlPlane
+from weft_cli.control_plane import ControlPlane, tune_garbage_collector
 from weft_cli.folder import FolderSource, Loaded
 from weft_core.errors import EnvironmentFault
 from weft_core.ingest import replace_all
@@ -50,6 +50,7 @@ def run_serve(
             "name a loopback address, or use --xds"
         )
     weft_logging.configure()
+    tune_garbage_collector()
     return asyncio.run(_Serve(config_dir, mesh_config).run(xds, http_address, state_dir, xds_plaintext))
 
 

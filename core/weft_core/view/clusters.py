@@ -23,6 +23,7 @@ from weft_core.view.locality import locality_setting, nearness, weighs_localitie
 from weft_core.view.outlier_detection import outlier_detection, panic_threshold
 from weft_core.view.selectors import selects
 from weft_core.view.services import service
+from weft_core.view.shared_hosts import is_ordinary, nobody
 from weft_core.view.traffic_policy import Blocks, policy_blocks
 from weft_core.view.upstream_defaults import UpstreamDefaults, upstream_defaults
 from weft_core.view.upstream_tls import checks_name_of_host, takes_sni_from_host, transport
@@ -39,9 +40,14 @@ def cluster_ids(db: Registry, client: Client) -> tuple[ClusterId, ...]:
     return tuple(key for ref in visible_services(db, client) for key in service_cluster_ids(db, client, ref))
 
 
-@query
 def service_cluster_ids(db: Registry, client: Client, ref: ServiceRef) -> tuple[ClusterId, ...]:
     """A client's clusters for one service. An ExternalName Service has none: it is another name of some other host."""
+    return own_cluster_ids(db, nobody(client) if is_ordinary(db, client, ref.host) else client, ref)
+
+
+@query
+def own_cluster_ids(db: Registry, client: Client, ref: ServiceRef) -> tuple[ClusterId, ...]:
+    """As `service_cluster_ids`, computed for this very client."""
     found = service(db, ref)
     if found is None or found.external_name:
         return ()

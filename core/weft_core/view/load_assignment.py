@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from math import ceil
 
 from weft_core.graph import query
@@ -125,6 +126,12 @@ def _workload(instance: Instance) -> str:
 def _is_address(text: str) -> bool:
     if text.startswith(UNIX):
         return True
+    return _is_ip_address(text)
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_ip_address(text: str) -> bool:
+    """Cached: one change of a service's endpoints asks for all of them anew, and nearly all are old."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -19,6 +19,7 @@ from weft_core.view.endpoints import instances
 from weft_core.view.outbound_traffic import OutboundTraffic, outbound_traffic
 from weft_core.view.readiness import ANY_ADDRESS
 from weft_core.view.services import service
+from weft_core.view.shared_hosts import is_ordinary, nobody
 from weft_core.view.virtual_hosts import HttpPort, route_name
 from weft_core.view.virtual_services import mesh_virtual_services, tcp_rules, tls_rules
 from weft_core.view.visibility import Client, visible_ports, visible_services
@@ -110,7 +111,7 @@ def outbound_listener_ids(db: Registry, client: Client) -> tuple[OutboundListene
     traffic = outbound_traffic(db, client)
     claims: dict[tuple[str, int], list[_Claim]] = {}
     for ref in visible_services(db, client):
-        for claim in _claims(db, client, ref):
+        for claim in _claims(db, nobody(client) if is_ordinary(db, client, ref.host) else client, ref):
             claims.setdefault((claim.addresses[0], claim.port), []).append(claim)
     ports = (_port_listener(claims[place], traffic) for place in sorted(claims))
     return (VirtualOutboundId(traffic=traffic, bind=not client.local), *ports)

@@ -1,4 +1,4 @@
-"""Which protocol a port speaks: appProtocol, else the port's name, else a well-known server-first port, else detection."""
+"""Which protocol a port speaks: appProtocol, else the port's name, else a known server-first port, else detection."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -12,11 +12,10 @@ from weft_core.ir.service import ServiceRef
 from weft_core.names import HTTP_PROXY_ROUTE
 from weft_core.registry import Registry
 from weft_core.view.outbound_traffic import outbound_traffic
-from weft_core.view.shared_hosts import is_ordinary
+from weft_core.view.shared_hosts import is_ordinary, nobody
 from weft_core.view.virtual_hosts import (
     VirtualHostId,
     http_ports,
-    nobody,
     route_name,
     shared_names,
     virtual_host,

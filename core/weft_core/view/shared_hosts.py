@@ -23,6 +23,11 @@ def is_ordinary(db: Registry, client: Client, host: str) -> bool:
     return particular is not None and client.namespace not in particular
 
 
+def nobody(client: Client) -> Client:
+    """Nobody in particular, with a proxy of the same kind."""
+    return Client(namespace="", gateway=client.gateway, local=client.local)
+
+
 @query
 def particular_namespaces(db: Registry, host: str) -> frozenset[str] | None:
     """The namespaces to which a host may mean something of its own; None where any client's view may differ.

@@ -25,7 +25,7 @@ from weft_core.view.http_routes import RouteScope, http_routes, route_scope, yie
 from weft_core.view.load_balancing import hash_policies
 from weft_core.view.route_retry import default_retry, for_hashing
 from weft_core.view.services import service
-from weft_core.view.shared_hosts import is_ordinary
+from weft_core.view.shared_hosts import is_ordinary, nobody
 from weft_core.view.virtual_services import attachment, mesh_virtual_services
 from weft_core.view.visibility import Client, find_service, visible_ports, visible_services
 
@@ -89,11 +89,6 @@ def own_virtual_host_ids(db: Registry, client: Client, ref: ServiceRef) -> tuple
         for name in shared_route_names(ref, port, client)
         if (key := virtual_host_id(db, client, ref, port.number, name))
     )
-
-
-def nobody(client: Client) -> Client:
-    """Nobody in particular, on a machine of the same kind."""
-    return Client(namespace="", local=client.local)
 
 
 @query

@@ -89,9 +89,29 @@ def find_service(db: Registry, client: Client, host: str) -> ServiceRef | None:
 @query
 def visible_services(db: Registry, client: Client) -> tuple[ServiceRef, ...]:
     """All services that the client sees, one for each host, sorted by host."""
-    return tuple(
-        ref for host in dict.fromkeys(ref.host for ref in all_refs(db)) if (ref := find_service(db, client, host))
-    )
+    chosen = client.sidecar is not None and not client.gateway
+    public = () if chosen else public_services(db)
+    hosts = tuple(dict.fromkeys(ref.host for ref in all_refs(db))) if chosen else disputed_hosts(db)
+    found = [ref for host in hosts if (ref := find_service(db, client, host))]
+    return tuple(sorted((*public, *found), key=lambda ref: ref.host)) if found else public
+
+
+@query
+def public_services(db: Registry) -> tuple[ServiceRef, ...]:
+    """Services that every client without a Sidecar resource sees: shown to all, and the only ones of their host."""
+    return tuple(ref for ref in all_refs(db) if _is_public(db, ref))
+
+
+@query
+def disputed_hosts(db: Registry) -> tuple[str, ...]:
+    """The hosts of all other services, sorted: who asks decides what they lead to."""
+    return tuple(dict.fromkeys(ref.host for ref in all_refs(db) if not _is_public(db, ref)))
+
+
+@query
+def _is_public(db: Registry, ref: ServiceRef) -> bool:
+    found = service(db, ref)
+    return found is not None and "*" in found.export_to and bool(found.ports) and len(refs_of_host(db, ref.host)) == 1
 
 
 @query

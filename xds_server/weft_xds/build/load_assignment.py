@@ -1,5 +1,6 @@
 """ClusterLoadAssignment: the endpoints of a cluster."""
 
+from functools import lru_cache
 from typing import Final
 
 from envoy.config.core.v3.address_pb2 import Address, Pipe, SocketAddress
@@ -43,7 +44,7 @@ def _locality(place: Place) -> Locality | None:
 def _endpoint(endpoint: Endpoint) -> components.LbEndpoint:
     return components.LbEndpoint(
         endpoint=components.Endpoint(address=_address(endpoint)),
-        metadata=_metadata(endpoint),
+        metadata=_metadata(endpoint.workload, endpoint.mutual_tls),
         load_balancing_weight=None if endpoint.weight == 1 else UInt32Value(value=endpoint.weight),
     )
 
@@ -54,10 +55,12 @@ def _address(endpoint: Endpoint) -> Address:
     return Address(socket_address=SocketAddress(address=endpoint.address, port_value=endpoint.port))
 
 
-def _metadata(endpoint: Endpoint) -> Metadata | None:
+@lru_cache(maxsize=1 << 14)
+def _metadata(workload: str, mutual_tls: bool) -> Metadata | None:
+    """Cached: the endpoints of a workload have it in common, and setting it copies it."""
     found: dict[str, Struct] = {}
-    if endpoint.workload:
-        found["istio"] = Struct(fields={"workload": Value(string_value=endpoint.workload)})
-    if endpoint.mutual_tls:
+    if workload:
+        found["istio"] = Struct(fields={"workload": Value(string_value=workload)})
+    if mutual_tls:
         found[TRANSPORT_SOCKET_MATCH] = TLS_MODE
     return Metadata(filter_metadata=found) if found else None
