@@ -20,6 +20,7 @@ class SectionKey(Hashable, Protocol):
     @property
     def type_url(self) -> str:
         """The type of the section's resources."""
+        ...
 
 
 class ResourceKey(Hashable, Protocol):
@@ -28,14 +29,17 @@ class ResourceKey(Hashable, Protocol):
     @property
     def type_url(self) -> str:
         """The resource's type."""
+        ...
 
     @property
     def name(self) -> str:
         """The resource's name, as Envoy knows it; in one section only of those that one proxy has."""
+        ...
 
     @property
     def last(self) -> bool:
         """Whether it is kept back until the proxy has ACKed everything else: the readiness listener."""
+        ...
 
 
 S = TypeVar("S", bound=SectionKey)

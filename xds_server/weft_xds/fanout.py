@@ -28,9 +28,11 @@ class Subscriber(Protocol):
 
     def mark(self, marks: Marks) -> None:
         """Look at these resources again, soon."""
+        ...
 
     def acknowledged(self, type_url: str, name: str, version: str) -> bool:
         """Whether the proxy has ACKed this version and has it still."""
+        ...
 
 
 class ProxyView:

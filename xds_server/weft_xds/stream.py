@@ -35,9 +35,11 @@ class Channel(Protocol):
 
     async def read(self) -> bytes | None:
         """The next message; None once the proxy has closed its side."""
+        ...
 
     async def write(self, data: bytes) -> None:
         """Send a message; returns when the transport has room for the next."""
+        ...
 
 
 class Stream:

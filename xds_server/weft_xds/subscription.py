@@ -210,6 +210,8 @@ class Subscription:
             if self.whole:
                 names.update(versions)
             names.difference_update(map(itemgetter(0), versions.items() & self.sent.items()))
+            for scope in gate.evicted:
+                names.update(full.scopes.get(scope, ()))
         self.whole = False
 
     def _compose_one(self, view: View, name: str, batch: Batch, table: dict[str, str], gate: Gate) -> None:
@@ -266,7 +268,7 @@ class Subscription:
             self._refuse_one(batch, names[0], message, view)
             return
         for name in batch.removed:
-            if names:
+            if names and self.wants(name):
                 self.sent.setdefault(name, UNKNOWN)
                 self.dirty.add(name)
         for table in batch.added:

@@ -42,18 +42,23 @@ class View(Protocol):
 
     def full(self, type_url: str) -> Sequence[Full]:
         """The proxy's sections of a type, whole."""
+        ...
 
     def frame(self, type_url: str, name: str) -> Frame | Held | None:
         """What the proxy should have under this name; None: nothing, and it should forget what it has."""
+        ...
 
     def last(self, type_url: str) -> Collection[str]:
         """Names that are sent only once the proxy has everything else."""
+        ...
 
     def reject(self, type_url: str, name: str, version: str, message: str) -> None:
         """Tell that the proxy refused this version; from here on `frame` answers with something else."""
+        ...
 
     def rejected(self, type_url: str, name: str, version: str) -> bool:
         """Whether a proxy has refused this version."""
+        ...
 
 
 def scope_of(name: str) -> str:

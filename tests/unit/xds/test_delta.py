@@ -414,8 +414,13 @@ def test_virtual_hosts_from_before_whose_route_configuration_is_gone_are_removed
         put(RDS, name, "1")
         put(VHDS, f"{name}/a", "1")
     proxy.world.commit()
-    assert proxy.ask(VHDS, held={"80/a": "1", "90/a": "1"}) == []
+    hosts = {"80/a": "1", "90/a": "1"}
+    assert proxy.ask(VHDS, held=hosts) == []
     assert brief(proxy.ask(RDS, "80", held={"80": "1"})) == [(VHDS, {}, ("90/a",))]
+    proxy.disconnect()
+    proxy.connect()
+    assert proxy.ask(RDS, "80", held={"80": "1"}) == []
+    assert brief(proxy.ask(VHDS, held=hosts)) == [(VHDS, {}, ("90/a",))]
 
 
 def test_a_cluster_removed_while_away_stays_until_the_routes_from_before_are_replaced(proxy: "Proxy", put: Put) -> None:
