@@ -12,6 +12,7 @@ from weft_injector.bootstrap.stats import stats_settings
 ADMIN_PORT = 15000
 METRICS_PORT = 15090
 
+_UNLIMITED = (1 << 31) - 1
 _MAX_REGEX_PROGRAM = 32768
 """How large a regular expression may become; Envoy's own limit, 100, refuses many that VirtualServices hold."""
 
@@ -50,6 +51,7 @@ def bootstrap(node: ProxyNode, control_plane: ControlPlane, ports: ProxyPorts = 
         "layered_runtime": {
             "layers": [{"name": "weft", "static_layer": _runtime()}, {"name": "admin", "admin_layer": {}}]
         },
+        "overload_manager": _overload(),
         **stats_settings(),
     }
 
@@ -63,6 +65,16 @@ def _metrics(ports: ProxyPorts) -> MetricsListener | None:
 def _over_ads() -> dict[str, Any]:
     """Wait for the control plane as long as it takes: a proxy that went ahead without would let everything through."""
     return {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+
+
+def _overload() -> dict[str, Any]:
+    """No limit to the connections from below, said outright: Envoy warns of a limit that nobody set."""
+    kind = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    monitor = {
+        "name": "envoy.resource_monitors.global_downstream_max_connections",
+        "typed_config": {"@type": f"type.googleapis.com/{kind}", "max_active_downstream_connections": _UNLIMITED},
+    }
+    return {"resource_monitors": [monitor]}
 
 
 def _runtime() -> dict[str, Any]:
