@@ -42,7 +42,7 @@ class Failure:
 class Node:
     """One input, or one call of a query with its arguments. `home` is where it is filed under `args`."""
 
-    __slots__ = ("args", "changed_at", "deps", "function", "home", "observed", "readers", "state", "value")
+    __slots__ = ("args", "changes", "deps", "function", "home", "observed", "readers", "reported", "state", "value")
 
     def __init__(
         self, home: "dict[Any, Node]", function: Callable[..., Any] | None, args: Any, value: Any = _UNSET
@@ -55,7 +55,9 @@ class Node:
         self.readers: dict[Node, None] = {}
         self.state = DIRTY if function else CLEAN
         self.observed = 0
-        self.changed_at = 0
+        self.changes = 0
+        """How often the value has changed, and at which change observers were told last."""
+        self.reported = 0
 
     def __repr__(self) -> str:
         return f"<{getattr(self.function, '__qualname__', 'input')}{self.args!r}>"
@@ -95,7 +97,6 @@ class Graph:
         self._reading: list[dict[Node, None]] = []
         self._pending: dict[Node, None] = {}
         self._unread: list[Node] = []
-        self.revision = 0
         self.runs: dict[str, int] | None = None
         """Counts of executions by query name while a test or a benchmark wants them; None costs nothing."""
 
@@ -125,6 +126,8 @@ class Graph:
         node.observed += 1
         if node.state:
             self._settle(node)
+        if node.observed == 1:
+            node.reported = node.changes
         return node
 
     def release(self, node: Node) -> None:
@@ -155,17 +158,20 @@ class Graph:
                     fresh.append(further)
 
     def commit(self) -> list[Node]:
-        """Bring observed nodes up to date; those whose value changed, in no particular order."""
+        """Bring observed nodes up to date; those whose value changed since the last commit, in no particular order.
+
+        A change that somebody has read meanwhile counts like any other.
+        """
         if not self._pending:
             return []
-        self.revision += 1
         pending, self._pending = self._pending, {}
         changed: list[Node] = []
         for node in pending:
             if not node.observed:
                 continue
             self._settle(node)
-            if node.changed_at == self.revision:
+            if node.changes != node.reported:
+                node.reported = node.changes
                 changed.append(node)
         self._collect()
         return changed
@@ -211,7 +217,7 @@ class Graph:
         node.state = CLEAN
         if node.value is _UNSET or node.value != value:
             node.value = value
-            node.changed_at = self.revision
+            node.changes += 1
             for reader in node.readers:
                 if reader.state != RUNNING:
                     reader.state = DIRTY

@@ -111,3 +111,22 @@ def test_a_query_must_not_write() -> None:
 
     with pytest.raises(GraphError, match="must not write"):
         bad(graph)
+
+
+def test_a_change_that_was_read_before_the_commit_is_told_all_the_same() -> None:
+    graph = Graph()
+    table: Table[str, int] = Table(graph, "t")
+
+    @query
+    def double(db: Graph, key: str) -> int:
+        return 2 * (table.get(key) or 0)
+
+    @query
+    def reader(db: Graph) -> int:
+        return double(db, "a")
+
+    node = graph.observe(double, "a")
+    table.put("a", 1)
+    assert reader(graph) == 2
+    assert graph.commit() == [node]
+    assert graph.commit() == []
