@@ -4,19 +4,24 @@ from collections.abc import Iterator
 
 from weft_core.graph import query
 from weft_core.ir.service import Protocol
-from weft_core.model.authorization_policy import Action, AuthorizationPolicy
+from weft_core.model.authorization_policy import Action, AuthorizationPolicy, Rule
 from weft_core.model.meta import Config
-from weft_core.model.mistake import Path, format_path
+from weft_core.model.mistake import Path
 from weft_core.problems import Code, Problem, Severity
 from weft_core.registry import Key, Registry
 from weft_core.view.authorization import DRY_RUN_ANNOTATION
 from weft_core.view.authorization_rules import http_attributes
+from weft_core.view.finding import finding
 from weft_core.view.mesh import root_namespace
-from weft_core.view.policy_scope import match_labels, targets
+from weft_core.view.policy_scope import concerns, match_labels, policy_namespaces, targets
+from weft_core.view.proxies import Workload
+from weft_core.view.selector_problems import pod_namespaces, selects_no_pods, workloads_in
 from weft_core.view.selectors import labels_of
-from weft_core.view.workload_ports import selected_ports, selected_workloads
+from weft_core.view.workload_ports import selected_ports
 
 Row = Config[AuthorizationPolicy]
+_TOKEN_FIELDS = ("request_principals", "not_request_principals")
+_TOKEN_KEYS = "request.auth."  # noqa: S105 - a name, not a secret
 
 
 @query
@@ -25,25 +30,16 @@ def authorization_policy_problems(db: Registry, key: Key) -> tuple[Problem, ...]
     row = db.authorization_policies.get(key)
     if row is None:
         return ()
-    return (*_custom(row), *_targets(row), *_allows_nothing(row), *_selects_nothing(db, row), *_on_tcp(db, row))
-
-
-def _problem(row: Row, path: Path, *, code: str, severity: Severity, message: str, fix: str = "") -> Problem:
-    return Problem(
-        code=code,
-        severity=severity,
-        object=row.meta.ref,
-        path=format_path(("spec", *path)),
-        message=message,
-        fix=fix,
-        source=row.meta.source,
-    )
+    found = [*_custom(row), *_targets(row), *_allows_nothing(row)]
+    if not targets(row.spec):
+        found += [*_selects_nothing(db, row), *_on_tcp(db, row), *_claims(db, row)]
+    return tuple(found)
 
 
 def _custom(row: Row) -> Iterator[Problem]:
     if row.spec.action is Action.CUSTOM:
-        yield _problem(
-            row,
+        yield finding(
+            row.meta.ref,
             ("action",),
             code=Code.UNSUPPORTED_FIELD,
             severity=Severity.ERROR,
@@ -55,8 +51,8 @@ def _custom(row: Row) -> Iterator[Problem]:
 def _targets(row: Row) -> Iterator[Problem]:
     for index, target in enumerate(targets(row.spec)):
         if target.kind != "Gateway":
-            yield _problem(
-                row,
+            yield finding(
+                row.meta.ref,
                 ("targetRefs", index) if row.spec.target_refs else ("targetRef",),
                 code=Code.UNSUPPORTED_FIELD,
                 severity=Severity.ERROR,
@@ -68,33 +64,31 @@ def _targets(row: Row) -> Iterator[Problem]:
 def _allows_nothing(row: Row) -> Iterator[Problem]:
     trial = row.meta.annotations.get(DRY_RUN_ANNOTATION, "").lower() == "true"
     if row.spec.action is Action.ALLOW and not row.spec.rules and not trial:
-        yield _problem(
-            row,
+        yield finding(
+            row.meta.ref,
             (),
-            code=Code.SCHEMA_WARNING,
+            code=Code.ALLOWS_NOTHING,
             severity=Severity.INFO,
             message="without rules it allows nothing: all requests are refused that no other ALLOW policy covers",
             fix="leave it, if that is meant; `rules: [{}]` allows everything",
         )
 
 
-def _selects_nothing(db: Registry, row: Row) -> Iterator[Problem]:
-    """In the root namespace a selector picks workloads of every namespace."""
-    selector = match_labels(row.spec)
-    if not selector:
-        return
+def _places(db: Registry, row: Row) -> tuple[str, ...]:
+    """The namespaces whose pods the policy is about: in the root namespace it is about all."""
     own = row.meta.namespace
-    places = db.namespaces.all_keys() if own == root_namespace(db) else (own,)
-    if not any(selected_workloads(db, place, selector) for place in (*places, own)):
-        wanted = ", ".join(f"{name}={value}" for name, value in labels_of(selector))
-        yield _problem(
-            row,
-            ("selector", "matchLabels"),
-            code=Code.INEFFECTIVE_SELECTOR,
-            severity=Severity.WARNING,
-            message=f"no pod has the labels {wanted}: nothing is protected by this policy",
-            fix="correct the labels, or start pods that have them",
-        )
+    return pod_namespaces(db) if own == root_namespace(db) else (own,)
+
+
+def _selects_nothing(db: Registry, row: Row) -> Iterator[Problem]:
+    yield from selects_no_pods(
+        db,
+        row.meta.ref,
+        ("selector", "matchLabels"),
+        match_labels(row.spec),
+        namespaces=_places(db, row),
+        effect="nothing is protected by this policy",
+    )
 
 
 def _on_tcp(db: Registry, row: Row) -> Iterator[Problem]:
@@ -104,18 +98,57 @@ def _on_tcp(db: Registry, row: Row) -> Iterator[Problem]:
         for port in selected_ports(db, row.meta.namespace, labels_of(match_labels(row.spec)))
         if not port.protocol.is_http and port.protocol is not Protocol.AUTO
     ]
-    if not ports or targets(row.spec):
-        return
-    numbers = ", ".join(str(number) for number in dict.fromkeys(ports))
     allow = row.spec.action is Action.ALLOW
     effect = "the rule never holds" if allow else f"it is left out, and {row.spec.action} covers more"
     for index, rule in enumerate(row.spec.rules):
-        for path in http_attributes(rule):
-            yield _problem(
-                row,
+        reached = [str(number) for number in dict.fromkeys(ports) if _reaches(rule, str(number))]
+        for path in http_attributes(rule) if reached else ():
+            yield finding(
+                row.meta.ref,
                 ("rules", index, *path),
                 code=Code.HTTP_ATTRIBUTE_ON_TCP_PORT,
-                severity=Severity.WARNING,
-                message=f"port {numbers} is TCP, where only HTTP has this attribute: there {effect}",
+                message=f"port {', '.join(reached)} is TCP, where only HTTP has this attribute: there {effect}",
                 fix="limit the rule with to[].operation.ports, or name the port's protocol (http-…) in its Service",
             )
+
+
+def _reaches(rule: Rule, port: str) -> bool:
+    """Whether a rule is about a port, as far as its operations' ports say."""
+    operations = [entry.operation for entry in rule.to]
+    return not operations or any(
+        (not each.ports or port in each.ports) and port not in each.not_ports for each in operations
+    )
+
+
+def _claims(db: Registry, row: Row) -> Iterator[Problem]:
+    """Questions about tokens that nobody verifies: a token that was not verified counts as none."""
+    paths = [("rules", index, *path) for index, rule in enumerate(row.spec.rules) for path in _token_paths(rule)]
+    pods = workloads_in(db, _places(db, row), match_labels(row.spec)) if paths else ()
+    bare = next((pod for pod in pods if not _verifies_tokens(db, pod)), None)
+    for path in paths if bare else ():
+        yield finding(
+            row.meta.ref,
+            path,
+            code=Code.CLAIMS_WITHOUT_AUTHENTICATION,
+            message=f"no RequestAuthentication verifies tokens for pod {bare.name if bare else ''}, "
+            "so that no request to it has a principal or claims",
+            fix="add a RequestAuthentication that selects the same workloads",
+        )
+
+
+def _token_paths(rule: Rule) -> Iterator[Path]:
+    for index, caller in enumerate(rule.from_):
+        for name in _TOKEN_FIELDS:
+            if getattr(caller.source, name):
+                yield ("from", index, "source", type(caller.source).model_fields[name].alias or name)
+    for index, condition in enumerate(rule.when):
+        if condition.key.startswith(_TOKEN_KEYS):
+            yield ("when", index, "key")
+
+
+def _verifies_tokens(db: Registry, pod: Workload) -> bool:
+    return any(
+        concerns(row.spec, pod.labels)
+        for namespace in policy_namespaces(db, pod.namespace)
+        for row in db.request_authentications.rows("namespace", namespace)
+    )

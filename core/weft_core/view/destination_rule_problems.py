@@ -11,9 +11,9 @@ from weft_core.graph import query
 from weft_core.ir.service import Resolution, ServiceRef
 from weft_core.model.destination_rule import DestinationRule, TrafficPolicy
 from weft_core.model.meta import Config
-from weft_core.model.mistake import Path, format_path
+from weft_core.model.mistake import Path
 from weft_core.names import matches_host, resolve_host
-from weft_core.problems import Code, Problem, Severity
+from weft_core.problems import Code, Problem
 from weft_core.registry import Key, Registry
 from weft_core.view.destination_rules import (
     RuleScope,
@@ -25,8 +25,11 @@ from weft_core.view.destination_rules import (
     winners,
 )
 from weft_core.view.endpoints import instances
+from weft_core.view.finding import finding
 from weft_core.view.mesh import root_namespace
-from weft_core.view.selectors import labels_of, selects
+from weft_core.view.mutual_tls_conflicts import mutual_tls_conflicts
+from weft_core.view.selector_problems import written
+from weft_core.view.selectors import selects
 from weft_core.view.services import all_refs, refs_of_host, service
 
 _RESOLVED = (Resolution.DNS, Resolution.DNS_ROUND_ROBIN)
@@ -54,6 +57,7 @@ def destination_rule_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
         found += _empty_subsets(db, row, refs)
         found += _hides_subsets(db, row, scope, refs)
         found += _locality_of_names(db, row, refs)
+        found += mutual_tls_conflicts(db, row, refs)
     else:
         found.append(_unknown_host(row, scope))
     return tuple(found)
@@ -89,21 +93,9 @@ def _refs(db: Registry, host: str) -> tuple[ServiceRef, ...]:
     return tuple(ref for ref in all_refs(db) if matches_host(host, ref.host))
 
 
-def _warning(row: Config[DestinationRule], path: Path, *, code: str, message: str, fix: str) -> Problem:
-    return Problem(
-        code=code,
-        severity=Severity.WARNING,
-        object=row.meta.ref,
-        path=format_path(("spec", *path)),
-        message=message,
-        fix=fix,
-        source=row.meta.source,
-    )
-
-
 def _unknown_host(row: Config[DestinationRule], scope: RuleScope) -> Problem:
-    return _warning(
-        row,
+    return finding(
+        row.meta.ref,
         ("host",),
         code=Code.UNKNOWN_DESTINATION_RULE_HOST,
         message=f"no service {scope.host} is known, so the rule applies to nothing",
@@ -119,12 +111,11 @@ def _empty_subsets(db: Registry, row: Config[DestinationRule], refs: tuple[Servi
     for index, subset in enumerate(row.spec.subsets):
         if any(selects(subset.labels, labels) for labels in known):
             continue
-        wanted = ", ".join(f"{name}={value}" for name, value in labels_of(subset.labels))
-        yield _warning(
-            row,
+        yield finding(
+            row.meta.ref,
             ("subsets", index, "labels"),
             code=Code.SUBSET_SELECTS_NO_PODS,
-            message=f"no endpoint of {row.spec.host} has the labels {wanted} of subset {subset.name}",
+            message=f"no endpoint of {row.spec.host} has the labels {written(subset.labels)} of subset {subset.name}",
             fix="correct the labels, or start pods that have them; until then its requests fail with 503",
         )
 
@@ -138,8 +129,8 @@ def _hidden(db: Registry, row: Config[DestinationRule], scope: RuleScope) -> Ite
             continue
         name = f"{other.key[0]}/{other.key[1]}"
         if not other.merges_with(scope):
-            yield _warning(
-                row,
+            yield finding(
+                row.meta.ref,
                 ("host",),
                 code=Code.SHADOWED_DESTINATION_RULE,
                 message=f"where both apply, the older rule {name} for this host, with another exportTo, is used alone",
@@ -152,8 +143,8 @@ def _hidden(db: Registry, row: Config[DestinationRule], scope: RuleScope) -> Ite
 def _lost_to(db: Registry, row: Config[DestinationRule], other: RuleScope, name: str) -> Iterator[Problem]:
     older = merged_rule(db, (other.key,))
     if row.spec.traffic_policy is not None and older.policy is not None:
-        yield _warning(
-            row,
+        yield finding(
+            row.meta.ref,
             ("trafficPolicy",),
             code=Code.SHADOWED_DESTINATION_RULE,
             message=f"the trafficPolicy of the older rule {name} for the same host is in force, this one is not",
@@ -161,8 +152,8 @@ def _lost_to(db: Registry, row: Config[DestinationRule], other: RuleScope, name:
         )
     for index, subset in enumerate(row.spec.subsets):
         if older.subset(subset.name) is not None:
-            yield _warning(
-                row,
+            yield finding(
+                row.meta.ref,
                 ("subsets", index, "name"),
                 code=Code.SHADOWED_DESTINATION_RULE,
                 message=f"the older rule {name} defines subset {subset.name} of the same host already",
@@ -182,8 +173,8 @@ def _hides_subsets(
         lost = frozenset(subset_names(db, _rules_behind(db, scope, ref, mine))) - kept
         for use in subset_uses(db):
             if use.host == ref.host and use.subset in lost:
-                yield _warning(
-                    row,
+                yield finding(
+                    row.meta.ref,
                     ("host",),
                     code=Code.SHADOWED_DESTINATION_RULE,
                     message=f"to clients in {scope.namespace} this rule replaces the one that defines subset "
@@ -213,8 +204,8 @@ def _unsupported(row: Config[DestinationRule]) -> Iterator[Problem]:
         )
         for below, value in present:
             if value is not None:
-                yield _warning(
-                    row,
+                yield finding(
+                    row.meta.ref,
                     (*path, *below),
                     code=Code.UNSUPPORTED_FIELD,
                     message=f"{below[-1]} is not supported: connections are made without it",
@@ -228,8 +219,8 @@ def _locality_of_names(db: Registry, row: Config[DestinationRule], refs: tuple[S
         return
     for path, policy in _policies(row.spec):
         if policy.load_balancer and policy.load_balancer.locality_lb_setting:
-            yield _warning(
-                row,
+            yield finding(
+                row.meta.ref,
                 (*path, "loadBalancer", "localityLbSetting"),
                 code=Code.UNSUPPORTED_FIELD,
                 message="localities do not count where proxies resolve the endpoints' names",

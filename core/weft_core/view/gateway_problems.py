@@ -8,7 +8,9 @@ from weft_core.model.meta import Config
 from weft_core.model.server_tls import ServerTLSMode
 from weft_core.problems import Code, ObjectRef, Problem, Severity, by_severity
 from weft_core.registry import Key, Registry
+from weft_core.view.finding import finding
 from weft_core.view.gateways import GatewayId, gateway_conflicts, gateway_ids
+from weft_core.view.selector_problems import pod_namespaces, selects_no_pods
 from weft_core.view.selectors import labels_of
 from weft_core.view.visibility import Client
 
@@ -19,7 +21,19 @@ def gateway_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
     row = db.gateways.get(key)
     if row is None:
         return ()
-    return by_severity(problem.at(row.meta.source) for problem in (*_conflicts(db, row), *_not_served(row)))
+    return by_severity((*_selects_nothing(db, row), *_conflicts(db, row), *_not_served(row)))
+
+
+def _selects_nothing(db: Registry, row: Config[Gateway]) -> Iterator[Problem]:
+    """Gateways select pods of all namespaces."""
+    yield from selects_no_pods(
+        db,
+        row.meta.ref,
+        ("selector",),
+        row.spec.selector,
+        namespaces=pod_namespaces(db),
+        effect="no proxy opens these servers",
+    )
 
 
 def _conflicts(db: Registry, row: Config[Gateway]) -> Iterator[Problem]:
@@ -31,11 +45,11 @@ def _conflicts(db: Registry, row: Config[Gateway]) -> Iterator[Problem]:
         if lost.gateway != (row.meta.namespace, row.meta.name):
             continue
         winner = ObjectRef(kind="Gateway", namespace=conflict.winner.gateway[0], name=conflict.winner.gateway[1])
-        yield Problem(
+        yield finding(
+            row.meta.ref,
+            ("servers", lost.index),
             code=Code.CONFLICTING_GATEWAYS,
             severity=Severity.ERROR,
-            object=row.meta.ref,
-            path=f"spec.servers[{lost.index}]",
             message=f"port {lost.server.port.number} belongs to an older server of {winner}: {conflict.reason}",
             fix="choose another port, other hosts, or another selector",
         )
@@ -44,11 +58,11 @@ def _conflicts(db: Registry, row: Config[Gateway]) -> Iterator[Problem]:
 def _not_served(row: Config[Gateway]) -> Iterator[Problem]:
     for index, server in enumerate(row.spec.servers):
         if server.tls is not None and server.tls.mode is ServerTLSMode.AUTO_PASSTHROUGH:
-            yield Problem(
+            yield finding(
+                row.meta.ref,
+                ("servers", index, "tls", "mode"),
                 code=Code.UNSUPPORTED_FIELD,
                 severity=Severity.ERROR,
-                object=row.meta.ref,
-                path=f"spec.servers[{index}].tls.mode",
                 message="AUTO_PASSTHROUGH is not supported, so the server is not opened",
                 fix="write mode: PASSTHROUGH, and route its server names with the tls rules of a VirtualService",
             )

@@ -1,15 +1,19 @@
-"""What is wrong with a RequestAuthentication: rules whose tokens can't be verified, and so are all refused."""
+"""What is wrong with a RequestAuthentication: keys that verify nothing, and places where no token can come."""
 
 from collections.abc import Iterator
 
 from weft_core.graph import query
 from weft_core.model.meta import Config
-from weft_core.model.mistake import Path, format_path
 from weft_core.model.request_authentication import RequestAuthentication
 from weft_core.problems import Code, Problem, Severity
 from weft_core.registry import Key, Registry
+from weft_core.view.finding import finding
 from weft_core.view.key_sets import has_usable_key
-from weft_core.view.policy_scope import targets
+from weft_core.view.mesh import root_namespace
+from weft_core.view.policy_scope import match_labels, targets
+from weft_core.view.selector_problems import pod_namespaces, selects_no_pods
+from weft_core.view.selectors import labels_of
+from weft_core.view.workload_ports import selected_ports
 
 Row = Config[RequestAuthentication]
 
@@ -18,36 +22,31 @@ Row = Config[RequestAuthentication]
 def request_authentication_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
     """All findings about one policy."""
     row = db.request_authentications.get(key)
-    return (*_keys(row), *_targets(row)) if row else ()
-
-
-def _error(row: Row, path: Path, *, code: str, message: str, fix: str) -> Problem:
-    return Problem(
-        code=code,
-        severity=Severity.ERROR,
-        object=row.meta.ref,
-        path=format_path(("spec", *path)),
-        message=message,
-        fix=fix,
-        source=row.meta.source,
-    )
+    if row is None:
+        return ()
+    found = [*_keys(row), *_targets(row)]
+    if not targets(row.spec):
+        found += [*_selects_nothing(db, row), *_on_tcp(db, row)]
+    return tuple(found)
 
 
 def _keys(row: Row) -> Iterator[Problem]:
     for index, rule in enumerate(row.spec.jwt_rules):
         if rule.jwks:
             if not has_usable_key(rule.jwks):
-                yield _error(
-                    row,
+                yield finding(
+                    row.meta.ref,
                     ("jwtRules", index, "jwks"),
+                    severity=Severity.ERROR,
                     code=Code.SCHEMA_VALIDATION_ERROR,
                     message=f"no key of it is complete: all tokens of {rule.issuer} are refused",
                     fix="write a key set with at least one RSA, EC, OKP or oct key",
                 )
             continue
-        yield _error(
-            row,
+        yield finding(
+            row.meta.ref,
             ("jwtRules", index, "jwksUri" if rule.jwks_uri else "issuer"),
+            severity=Severity.ERROR,
             code=Code.UNSUPPORTED_FIELD,
             message=f"keys are not fetched yet: all tokens of {rule.issuer} are refused",
             fix="write the key set into jwks",
@@ -57,10 +56,38 @@ def _keys(row: Row) -> Iterator[Problem]:
 def _targets(row: Row) -> Iterator[Problem]:
     for index, target in enumerate(targets(row.spec)):
         if target.kind != "Gateway":
-            yield _error(
-                row,
+            yield finding(
+                row.meta.ref,
                 ("targetRefs", index) if row.spec.target_refs else ("targetRef",),
+                severity=Severity.ERROR,
                 code=Code.UNSUPPORTED_FIELD,
                 message=f"policies attached to a {target.kind} are not in force: no token is verified by this one",
                 fix="select the workloads by selector.matchLabels",
             )
+
+
+def _selects_nothing(db: Registry, row: Row) -> Iterator[Problem]:
+    own = row.meta.namespace
+    yield from selects_no_pods(
+        db,
+        row.meta.ref,
+        ("selector", "matchLabels"),
+        match_labels(row.spec),
+        namespaces=pod_namespaces(db) if own == root_namespace(db) else (own,),
+        effect="no token is verified by this policy",
+    )
+
+
+def _on_tcp(db: Registry, row: Row) -> Iterator[Problem]:
+    """Only HTTP requests carry tokens. A selector that picks workloads with no HTTP at all is a mistake."""
+    selector = labels_of(match_labels(row.spec))
+    ports = selected_ports(db, row.meta.namespace, selector) if selector else ()
+    if ports and all(port.protocol.is_tcp or port.protocol.is_tls for port in ports):
+        numbers = ", ".join(str(port.service_port or port.number) for port in ports)
+        yield finding(
+            row.meta.ref,
+            ("selector",),
+            code=Code.JWT_ON_TCP_PORT,
+            message=f"port {numbers} does not speak HTTP, so that no token is ever looked at",
+            fix="name the port's protocol in its Service (http-…, grpc-…), or remove the policy",
+        )

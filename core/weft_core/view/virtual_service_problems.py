@@ -9,6 +9,7 @@ from weft_core.graph import query
 from weft_core.ir.service import ServiceRef
 from weft_core.model.destination import Destination
 from weft_core.model.meta import Config
+from weft_core.model.mistake import Path
 from weft_core.model.virtual_service import VirtualService
 from weft_core.names import MESH_GATEWAY, matches_host, resolve_host
 from weft_core.problems import Code, ObjectRef, Problem, Severity, by_severity
@@ -16,6 +17,7 @@ from weft_core.registry import Key, Registry
 from weft_core.view.delegates import delegate_key
 from weft_core.view.destination_rules import rules_in_force, subset_names
 from weft_core.view.domains import alias_target
+from weft_core.view.finding import finding
 from weft_core.view.gateway_routes import meeting_hosts
 from weft_core.view.gateways import gateway_servers
 from weft_core.view.services import all_refs, refs_of_host, service
@@ -34,37 +36,37 @@ def virtual_service_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
     attached = attachment(db, key)
     if attached is not None:
         found += [*_gateways(db, row, attached), *_conflicts(db, row, attached), *_unknown_hosts(db, row, attached)]
-    return by_severity(problem.at(row.meta.source) for problem in found)
+    return by_severity(found)
 
 
-def _destinations(row: Config[VirtualService]) -> Iterator[tuple[str, Destination]]:
+def _destinations(row: Config[VirtualService]) -> Iterator[tuple[Path, Destination]]:
     """(field path, destination) of all rules."""
     spec = row.spec
     routes = (
-        *((f"http[{index}]", [entry.destination for entry in http.route]) for index, http in enumerate(spec.http)),
-        *((f"tls[{index}]", [entry.destination for entry in tls.route]) for index, tls in enumerate(spec.tls)),
-        *((f"tcp[{index}]", [entry.destination for entry in tcp.route]) for index, tcp in enumerate(spec.tcp)),
+        *(("http", index, [entry.destination for entry in rule.route]) for index, rule in enumerate(spec.http)),
+        *(("tls", index, [entry.destination for entry in rule.route]) for index, rule in enumerate(spec.tls)),
+        *(("tcp", index, [entry.destination for entry in rule.route]) for index, rule in enumerate(spec.tcp)),
     )
-    for rule, destinations in routes:
+    for kind, index, destinations in routes:
         for position, destination in enumerate(destinations):
-            yield f"spec.{rule}.route[{position}].destination", destination
-    for index, http in enumerate(row.spec.http):
+            yield (kind, index, "route", position, "destination"), destination
+    for index, http in enumerate(spec.http):
         if http.mirror is not None:
-            yield f"spec.http[{index}].mirror", http.mirror
+            yield ("http", index, "mirror"), http.mirror
         for position, policy in enumerate(http.mirrors):
-            yield f"spec.http[{index}].mirrors[{position}].destination", policy.destination
+            yield ("http", index, "mirrors", position, "destination"), policy.destination
 
 
-def _missing(db: Registry, row: Config[VirtualService], path: str, destination: Destination) -> Iterator[Problem]:
+def _missing(db: Registry, row: Config[VirtualService], path: Path, destination: Destination) -> Iterator[Problem]:
     namespace = row.meta.namespace
     host = resolve_host(destination.host, namespace, db.settings.domain)
     refs = refs_of_host(db, host)
     if not refs:
-        yield _error(row, f"{path}.host", f"there is no service `{host}`", _other_name(db, destination.host, host))
+        yield _error(row, (*path, "host"), f"there is no service `{host}`", _other_name(db, destination.host, host))
         return
     for target in filter(None, (alias_target(db, ref) for ref in refs)):
         fix = f"write {target}"
-        yield _error(row, f"{path}.host", f"`{host}` is only another name of `{target}`, without endpoints", fix)
+        yield _error(row, (*path, "host"), f"`{host}` is only another name of `{target}`, without endpoints", fix)
         return
     yield from _missing_port(db, row, path, destination, refs)
     if destination.subset:
@@ -72,16 +74,16 @@ def _missing(db: Registry, row: Config[VirtualService], path: str, destination: 
 
 
 def _missing_port(
-    db: Registry, row: Config[VirtualService], path: str, destination: Destination, refs: tuple[ServiceRef, ...]
+    db: Registry, row: Config[VirtualService], path: Path, destination: Destination, refs: tuple[ServiceRef, ...]
 ) -> Iterator[Problem]:
     numbers = sorted({port.number for ref in refs if (found := service(db, ref)) for port in found.ports})
     if destination.port is not None and destination.port.number not in numbers:
         message = f"`{refs[0].host}` has no port {destination.port.number}"
-        yield _error(row, f"{path}.port.number", message, f"write one of its ports: {_listed(numbers)}")
+        yield _error(row, (*path, "port", "number"), message, f"write one of its ports: {_listed(numbers)}")
 
 
 def _missing_subset(
-    db: Registry, row: Config[VirtualService], path: str, subset: str, refs: tuple[ServiceRef, ...]
+    db: Registry, row: Config[VirtualService], path: Path, subset: str, refs: tuple[ServiceRef, ...]
 ) -> Iterator[Problem]:
     """A subset counts where a rule defines it for clients in the VirtualService's namespace or in the service's."""
     known: dict[str, None] = {}
@@ -99,7 +101,7 @@ def _missing_subset(
     else:
         where = f"add the subset to DestinationRule {'/'.join(rules[0])}"
         fix = f"write one of {', '.join(known)}, or {where}" if known else where
-    yield _error(row, f"{path}.subset", f"no DestinationRule defines the subset `{subset}` of `{host}`", fix)
+    yield _error(row, (*path, "subset"), f"no DestinationRule defines the subset `{subset}` of `{host}`", fix)
 
 
 def _other_name(db: Registry, written: str, host: str) -> str:
@@ -118,7 +120,7 @@ def _delegates(db: Registry, row: Config[VirtualService]) -> Iterator[Problem]:
             continue
         key = delegate_key(root, rule.delegate)
         found = db.virtual_services.get(key)
-        path, name = f"spec.http[{index}].delegate", "/".join(key)
+        path, name = ("http", index, "delegate"), "/".join(key)
         if found is None:
             yield _error(row, path, f"there is no VirtualService `{name}`", "create it, or correct the name")
         elif found.spec.hosts:
@@ -135,14 +137,14 @@ def _gateways(db: Registry, row: Config[VirtualService], attached: Attachment) -
         servers = gateway_servers(db, (namespace, own))
         if not servers:
             fix = "create it, or correct the name; one in another namespace is written namespace/name"
-            yield _error(row, f"spec.gateways[{index}]", f"there is no Gateway `{name}`", fix)
+            yield _error(row, ("gateways", index), f"there is no Gateway `{name}`", fix)
         elif not any(meeting_hosts(attached, server) for server in servers):
             hosts = sorted({text for server in servers for text in server.server.hosts})
-            yield Problem(
+            yield finding(
+                row.meta.ref,
+                ("gateways", index),
                 code=Code.VIRTUAL_SERVICE_HOST_NOT_FOUND_IN_GATEWAY,
                 severity=Severity.WARNING,
-                object=row.meta.ref,
-                path=f"spec.gateways[{index}]",
                 message=f"no server of Gateway `{name}` has one of the hosts {', '.join(attached.hosts)}",
                 fix=f"write a host that it serves: {', '.join(hosts)}",
             )
@@ -157,11 +159,11 @@ def _conflicts(db: Registry, row: Config[VirtualService], attached: Attachment) 
         rivals = [key for key in mesh_virtual_services(db, namespace, None, host) if _has_host(db, key, host)]
         if rivals and attached.key in rivals and rivals[0] != attached.key:
             winner = ObjectRef(kind="VirtualService", namespace=rivals[0][0], name=rivals[0][1])
-            yield Problem(
+            yield finding(
+                row.meta.ref,
+                ("hosts", index),
                 code=Code.CONFLICTING_VIRTUAL_SERVICE_HOSTS,
                 severity=Severity.ERROR,
-                object=row.meta.ref,
-                path=f"spec.hosts[{index}]",
                 message=f"sidecars take the routes of `{host}` from {winner}, which comes first, and never merge two",
                 fix=f"move these rules into {winner}, or remove the host from one of them",
             )
@@ -179,22 +181,22 @@ def _unknown_hosts(db: Registry, row: Config[VirtualService], attached: Attachme
     for index, host in enumerate(attached.hosts):
         known = any(matches_host(host, ref.host) for ref in all_refs(db)) if "*" in host else refs_of_host(db, host)
         if not known:
-            yield Problem(
+            yield finding(
+                row.meta.ref,
+                ("hosts", index),
                 code=Code.REFERENCED_RESOURCE_NOT_FOUND,
                 severity=Severity.WARNING if len(attached.gateways) == 1 else Severity.INFO,
-                object=row.meta.ref,
-                path=f"spec.hosts[{index}]",
                 message=f"no service has the host `{host}`, so sidecars route it on port 80 only",
                 fix="add a ServiceEntry with the host and its ports, or correct the name",
             )
 
 
-def _error(row: Config[VirtualService], path: str, message: str, fix: str) -> Problem:
-    return Problem(
+def _error(row: Config[VirtualService], path: Path, message: str, fix: str) -> Problem:
+    return finding(
+        row.meta.ref,
+        path,
         code=Code.REFERENCED_RESOURCE_NOT_FOUND,
         severity=Severity.ERROR,
-        object=row.meta.ref,
-        path=path,
         message=message,
         fix=fix,
     )

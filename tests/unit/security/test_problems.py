@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from weft_core.problems import Code, Problem, Severity
 from weft_core.registry import Registry
 from weft_core.view.authorization_problems import authorization_policy_problems
+from weft_core.view.destination_rule_problems import destination_rule_problems
 from weft_core.view.peer_authentication_problems import peer_authentication_problems
+from weft_core.view.request_authentication_problems import request_authentication_problems
 
 Make = Callable[..., Registry]
 WEB = "selector: {matchLabels: {app: web}}"
@@ -35,7 +39,7 @@ def _short(problems: tuple[Problem, ...]) -> list[tuple[str, Severity, str]]:
 
 def test_allow_nothing_is_worth_a_notice(registry: Make) -> None:
     db = registry(policy("AuthorizationPolicy", "{}"))
-    assert authorization(db) == [(Code.SCHEMA_WARNING, Severity.INFO, "spec")]
+    assert authorization(db) == [(Code.ALLOWS_NOTHING, Severity.INFO, "spec")]
 
 
 def test_http_attributes_on_a_tcp_port(registry: Make, shop: str) -> None:
@@ -49,7 +53,7 @@ def test_an_authorization_selector_that_selects_nothing(registry: Make, shop: st
     db = registry(
         shop, policy("AuthorizationPolicy", "{selector: {matchLabels: {app: wbe}}, action: DENY, rules: [{}]}")
     )
-    assert authorization(db) == [(Code.INEFFECTIVE_SELECTOR, Severity.WARNING, "spec.selector.matchLabels")]
+    assert authorization(db) == [(Code.NO_MATCHING_WORKLOADS, Severity.WARNING, "spec.selector.matchLabels")]
 
 
 def test_custom_is_refused_aloud(registry: Make) -> None:
@@ -66,7 +70,7 @@ def test_a_younger_policy_is_told_who_is_in_force(registry: Make) -> None:
     strict = "{mtls: {mode: STRICT}}"
     db = registry(policy("PeerAuthentication", strict), policy("PeerAuthentication", strict, name="b"))
     assert peers(db) == []
-    assert peers(db, name="b") == [(Code.INEFFECTIVE_SELECTOR, Severity.WARNING, "spec")]
+    assert peers(db, name="b") == [(Code.SHADOWED_POLICY, Severity.WARNING, "spec")]
 
 
 def test_a_port_level_that_names_the_services_port(registry: Make, shop: str) -> None:
@@ -77,13 +81,97 @@ def test_a_port_level_that_names_the_services_port(registry: Make, shop: str) ->
     assert problem.fix == "write the container's port, 8080"
 
 
-def test_strict_and_a_rule_that_calls_in_clear(registry: Make, shop: str) -> None:
-    rule = """
+def rules(db: Registry) -> list[tuple[str, Severity, str]]:
+    return _short(destination_rule_problems(db, ("shop", "web")))
+
+
+def rule(policy: str) -> str:
+    return f"""
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
-metadata: {name: web, namespace: shop}
-spec: {host: web, trafficPolicy: {tls: {mode: DISABLE}}}
+metadata: {{name: web, namespace: shop}}
+spec: {{host: web, trafficPolicy: {policy}}}
 """
-    db = registry(shop, rule, policy("PeerAuthentication", "{mtls: {mode: STRICT}}"))
-    assert set(peers(db)) == {(Code.MTLS_POLICY_CONFLICT, Severity.WARNING, "spec.mtls")}
-    assert peers(registry(shop, rule, policy("PeerAuthentication", "{mtls: {mode: PERMISSIVE}}"))) == []
+
+
+CONFLICT = [(Code.MTLS_POLICY_CONFLICT, Severity.WARNING, "spec.trafficPolicy.tls")]
+
+
+@pytest.mark.parametrize(
+    ("client", "server"), [("DISABLE", "STRICT"), ("SIMPLE", "STRICT"), ("ISTIO_MUTUAL", "DISABLE")]
+)
+@pytest.mark.parametrize("namespace", ["shop", "istio-system"])
+def test_a_tls_mode_that_the_other_side_does_not_take(
+    registry: Make, shop: str, client: str, server: str, namespace: str
+) -> None:
+    peers = policy("PeerAuthentication", f"{{mtls: {{mode: {server}}}}}", namespace)
+    assert rules(registry(shop, rule(f"{{tls: {{mode: {client}}}}}"), peers)) == CONFLICT
+
+
+@pytest.mark.parametrize(("client", "server"), [("DISABLE", "PERMISSIVE"), ("ISTIO_MUTUAL", "STRICT")])
+def test_a_tls_mode_that_the_other_side_takes(registry: Make, shop: str, client: str, server: str) -> None:
+    peers = policy("PeerAuthentication", f"{{mtls: {{mode: {server}}}}}")
+    assert rules(registry(shop, rule(f"{{tls: {{mode: {client}}}}}"), peers)) == []
+
+
+def test_a_port_level_is_judged_by_itself(registry: Make, shop: str) -> None:
+    strict = policy("PeerAuthentication", f"{{{WEB}, portLevelMtls: {{8080: {{mode: STRICT}}}}}}")
+    plain = "{tls: {mode: DISABLE}, portLevelSettings: [{port: {number: 80}, tls: {mode: ISTIO_MUTUAL}}]}"
+    assert rules(registry(shop, rule(plain), strict)) == []
+    clear = "{portLevelSettings: [{port: {number: 80}, tls: {mode: DISABLE}}]}"
+    (problem,) = rules(registry(shop, rule(clear), strict))
+    assert problem[2] == "spec.trafficPolicy.portLevelSettings[0].tls"
+    other = "{portLevelSettings: [{port: {number: 5432}, tls: {mode: DISABLE}}]}"
+    assert rules(registry(shop, rule(other), strict)) == []
+
+
+def test_claims_of_tokens_that_nobody_verifies(registry: Make, shop: str) -> None:
+    asks = policy(
+        "AuthorizationPolicy",
+        "{rules: [{from: [{source: {requestPrincipals: ['*']}}]}, "
+        "{when: [{key: 'request.auth.claims[group]', values: [a]}], to: [{operation: {ports: ['8080']}}]}]}",
+    )
+    claims = [found for found in authorization(registry(shop, asks)) if found[0] == Code.CLAIMS_WITHOUT_AUTHENTICATION]
+    assert [path for _, _, path in claims] == [
+        "spec.rules[0].from[0].source.requestPrincipals",
+        "spec.rules[1].when[0].key",
+    ]
+    issuer = "{jwtRules: [{issuer: https://example.com, jwksUri: https://example.com/keys}]}"
+    verified = authorization(registry(shop, asks, policy("RequestAuthentication", issuer, "istio-system", "tokens")))
+    assert Code.CLAIMS_WITHOUT_AUTHENTICATION not in {code for code, _, _ in verified}
+
+
+def test_a_rule_that_keeps_to_http_ports_does_not_touch_tcp(registry: Make, shop: str) -> None:
+    spec = f"{{{WEB}, action: DENY, rules: [{{to: [{{operation: {{paths: [/a], ports: ['8080']}}}}]}}]}}"
+    assert authorization(registry(shop, policy("AuthorizationPolicy", spec))) == []
+
+
+def test_selectors_are_not_judged_where_no_pods_are_known(registry: Make) -> None:
+    wrong = "selector: {matchLabels: {app: wbe}}"
+    db = registry(
+        policy("AuthorizationPolicy", f"{{{wrong}, action: DENY, rules: [{{}}]}}"),
+        policy("PeerAuthentication", f"{{{wrong}, mtls: {{mode: STRICT}}}}"),
+    )
+    assert authorization(db) == peers(db) == []
+
+
+def test_a_selector_in_the_root_namespace_looks_everywhere(registry: Make, shop: str) -> None:
+    spec = "{%s, action: DENY, rules: [{}]}"
+    right = registry(shop, policy("AuthorizationPolicy", spec % WEB, "istio-system"))
+    assert authorization(right, "istio-system") == []
+    wrong = registry(shop, policy("AuthorizationPolicy", spec % WEB.replace("web", "wbe"), "istio-system"))
+    assert [code for code, _, _ in authorization(wrong, "istio-system")] == [Code.NO_MATCHING_WORKLOADS]
+
+
+def test_tokens_at_a_workload_without_http(registry: Make, shop: str) -> None:
+    tokens = policy(
+        "RequestAuthentication",
+        f"{{{WEB}, jwtRules: [{{issuer: https://example.com, jwksUri: https://example.com/keys}}]}}",
+    )
+
+    def codes(db: Registry) -> set[str]:
+        return {problem.code for problem in request_authentication_problems(db, ("shop", "a"))}
+
+    assert Code.JWT_ON_TCP_PORT not in codes(registry(shop, tokens))
+    tcp = shop.replace("name: http", "name: tcp").replace("name: unsaid", "name: tcp-other")
+    assert Code.JWT_ON_TCP_PORT in codes(registry(tcp, tokens))

@@ -1,0 +1,52 @@
+"""Selectors that pick no pods: most often a slip in a label, by which a policy protects nothing."""
+
+from collections.abc import Iterator, Mapping
+
+from weft_core.model.mistake import Path
+from weft_core.problems import Code, ObjectRef, Problem
+from weft_core.registry import Registry
+from weft_core.view.finding import finding
+from weft_core.view.proxies import Workload
+from weft_core.view.selectors import labels_of
+from weft_core.view.workload_ports import selected_workloads
+
+
+def pod_namespaces(db: Registry) -> tuple[str, ...]:
+    """The namespaces that have pods, sorted: where a policy of the root namespace may find its workloads."""
+    return tuple(sorted({namespace for namespace, _ in db.pods.all_keys()}))
+
+
+def workloads_in(db: Registry, namespaces: tuple[str, ...], selector: Mapping[str, str]) -> tuple[Workload, ...]:
+    """The pods of these namespaces that a selector picks."""
+    return tuple(each for namespace in namespaces for each in selected_workloads(db, namespace, selector))
+
+
+def selects_no_pods(
+    db: Registry,
+    ref: ObjectRef,
+    path: Path,
+    selector: Mapping[str, str],
+    *,
+    namespaces: tuple[str, ...],
+    effect: str,
+) -> Iterator[Problem]:
+    """A finding where the selector picks none of these namespaces' pods, `effect` being what follows from it.
+
+    None where there are no pods at all: then labels are not to blame, and files may well describe no workloads.
+    """
+    if not selector or not any(db.pods.by("namespace", namespace) for namespace in namespaces):
+        return
+    if workloads_in(db, namespaces, selector):
+        return
+    yield finding(
+        ref,
+        path,
+        code=Code.NO_MATCHING_WORKLOADS,
+        message=f"no pod has the labels {written(selector)}: {effect}",
+        fix="correct the labels, or start pods that have them",
+    )
+
+
+def written(selector: Mapping[str, str]) -> str:
+    """Labels as a message shows them: `app=web, version=v1`."""
+    return ", ".join(f"{name}={value}" for name, value in labels_of(selector))
