@@ -17,10 +17,11 @@ def run_analyze(
     paths: Sequence[Path], *, output: Format = Format.TABLE, mesh_config: Path | None = None, color: bool | None = None
 ) -> int:
     """Print the findings; returns the exit code. Raises EnvironmentFault for files that can't be read."""
-    loaded = FolderSource(paths, mesh_config).read()
+    source = FolderSource(paths, mesh_config)
+    loaded = source.read()
     registry = Registry(Settings(derive_endpoints=True))
     replace_all(registry, loaded.objects, mesh=loaded.mesh)
-    problems = by_severity((*loaded.problems, *all_problems(registry)))
+    problems = by_severity((*loaded.problems, *source.locate(all_problems(registry))))
     terminal = sys.stdout.isatty()
     width = max(60, shutil.get_terminal_size().columns) if terminal else None
     sys.stdout.write(render(problems, output, color=terminal if color is None else color, width=width))

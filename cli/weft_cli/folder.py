@@ -1,15 +1,16 @@
 """Sets of YAML files as a source of objects. A file that did not change since the last reading is not parsed again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from weft_cli.sources import read_sources
 from weft_core.load.folder import LoadedObject, LoadResult, load_file, merge
+from weft_core.load.locate import Locator
 from weft_core.load.mesh import NAMES, is_mesh_config_map, load_mesh_config, mesh_config_of
 from weft_core.model.kubernetes import ConfigMap
 from weft_core.model.mesh_config import MeshConfig
-from weft_core.problems import ObjectRef, Problem
+from weft_core.problems import ObjectRef, Problem, Source
 
 OWN_NAMESPACE = "weft-system"
 
@@ -35,6 +36,8 @@ class FolderSource:
         self._files: dict[ObjectRef, str] = {}
         """Where each object was read last."""
         self._mesh: MeshConfig | None = None
+        self._sources: Mapping[ObjectRef, Source] = {}
+        self._locator = Locator()
 
     def read(self) -> Loaded:
         """Read all. Raises EnvironmentFault where a path that was named can't be read."""
@@ -45,6 +48,7 @@ class FolderSource:
         self._files = {ref: self._files[ref] for ref in lost} | {
             ref: source.file for ref, source in found.sources.items()
         }
+        self._sources = found.sources
         mesh, problems = self._read_mesh(found)
         if mesh is not None or not problems:  # settings with an error leave the last good ones in force
             self._mesh = mesh
@@ -54,6 +58,10 @@ class FolderSource:
             held=found.rejected | lost,
             mesh=self._mesh,
         )
+
+    def locate(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+        """Problems of views with file and line, as far as they are about objects of the last reading."""
+        return self._locator.locate(problems, self._sources, {path: text for path, (text, _) in self._parsed.items()})
 
     def _parse(self, path: str, text: str) -> tuple[str, LoadResult]:
         known = self._parsed.get(path)

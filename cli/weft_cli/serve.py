@@ -14,10 +14,11 @@ from weft_cli import http
 from weft_cli import logging as weft_logging
 from weft_cli.control_plane import ControlPlane, tune_garbage_collector
 from weft_cli.folder import FolderSource, Loaded
+from weft_cli.news import News
 from weft_core.errors import EnvironmentFault
 from weft_core.ingest import replace_all
 from weft_core.model.mesh_config import MeshConfig
-from weft_core.problems import Problem, Severity
+from weft_core.problems import Severity
 from weft_core.registry import Registry, Settings
 from weft_core.view.problems import all_problems
 from weft_injector.ca.authority import Authority
@@ -59,7 +60,7 @@ class _Serve:
         self._config_dir = config_dir
         self._source = FolderSource((config_dir,), mesh_config)
         self._control_plane = ControlPlane(Registry(Settings(derive_endpoints=True)))
-        self._told: frozenset[Problem] = frozenset()
+        self._news = News()
         self._ready = False
 
     async def run(self, xds: str, http_address: str, state_dir: Path, xds_plaintext: str | None) -> int:
@@ -94,11 +95,8 @@ class _Serve:
         registry = self._control_plane.registry
         replace_all(registry, loaded.objects, mesh=loaded.mesh, held=loaded.held)
         self._control_plane.fanout.commit()
-        problems = (*loaded.problems, *all_problems(registry))
-        for problem in dict.fromkeys(problems):
-            if problem not in self._told:
-                getattr(_log, _LEVELS[problem.severity])("problem", code=problem.code, text=str(problem))
-        self._told = frozenset(problems)
+        for problem in self._news.of((*loaded.problems, *self._source.locate(all_problems(registry)))):
+            getattr(_log, _LEVELS[problem.severity])("problem", code=problem.code, text=str(problem))
         return loaded
 
 

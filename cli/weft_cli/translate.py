@@ -14,9 +14,10 @@ from weft_core.errors import EnvironmentFault
 from weft_core.ingest import replace_all
 from weft_core.model import kubernetes as k8s
 from weft_core.offline import is_gateway
-from weft_core.problems import Severity
+from weft_core.problems import Severity, by_severity
 from weft_core.proxy import ProxyId, ProxyKind
 from weft_core.registry import Registry, Settings
+from weft_core.view.problems import all_problems
 from weft_core.view.proxies import owner_name
 from weft_xds.render import render
 
@@ -27,11 +28,12 @@ def run_translate(paths: Sequence[Path], *, proxy: str, output: str = "yaml", me
     """Print the document; returns the exit code. Raises EnvironmentFault for what can't be read or is not there."""
     if output not in FORMS:
         raise EnvironmentFault(f"-o {output}: the document is printed as {' or '.join(FORMS)}")
-    loaded = FolderSource(paths, mesh_config).read()
-    for problem in loaded.problems:
-        sys.stderr.write(f"{problem}\n")
+    source = FolderSource(paths, mesh_config)
+    loaded = source.read()
     registry = Registry(Settings(derive_endpoints=True))
     replace_all(registry, loaded.objects, mesh=loaded.mesh)
+    for problem in by_severity((*loaded.problems, *source.locate(all_problems(registry)))):
+        sys.stderr.write(f"{problem}\n")
     document = render(registry, find_proxy(registry, proxy))
     if output == "json":
         json.dump(document, sys.stdout, indent=2, ensure_ascii=False)

@@ -14,6 +14,7 @@ import msgspec
 
 from weft_cli.control_plane import ControlPlane
 from weft_cli.folder import FolderSource
+from weft_cli.news import News
 from weft_cli.up.events import Exited, ProcessEvent, Ready, Started, Stopped
 from weft_cli.up.plan import LocalWorkload, make_plan, working_directory
 from weft_cli.up.ports import LOOPBACK, PortAllocator
@@ -57,7 +58,7 @@ class LocalMesh:
     workloads: dict[ProxyId, LocalWorkload] = field(default_factory=dict)
     _ports: PortAllocator = field(init=False)
     _ready: set[str] = field(default_factory=set)
-    _told: frozenset[Problem] = frozenset()
+    _news: News = field(default_factory=News)
 
     def __post_init__(self) -> None:
         self._ports = PortAllocator(str(working_directory(self.folder)))
@@ -74,7 +75,8 @@ class LocalMesh:
         for pod in pods:
             self._mark(pod)
         self.control_plane.fanout.commit()
-        self._tell_all((*loaded.problems, *plan.problems, *all_problems(registry)))
+        for problem in self._news.of(self.source.locate((*loaded.problems, *plan.problems, *all_problems(registry)))):
+            self.tell(problem)
         await self._reconcile(plan.workloads)
 
     def on_event(self, event: ProcessEvent) -> None:
@@ -156,9 +158,3 @@ class LocalMesh:
         await self.supervisor.remove(proxy_name(workload))
         self.renewer.unregister(str(workload.proxy))
         self.state.forget(workload)
-
-    def _tell_all(self, problems: tuple[Problem, ...]) -> None:
-        for problem in dict.fromkeys(problems):
-            if problem not in self._told:
-                self.tell(problem)
-        self._told = frozenset(problems)

@@ -11,6 +11,7 @@ Path = tuple[str | int, ...]
 """Steps from the document's root: field names and map keys as text, list positions as numbers."""
 
 _PLAIN_STEP = re.compile(r"[A-Za-z0-9_-]+")
+_STEP = re.compile(r"([A-Za-z0-9_-]+)|\[([^\]]*)\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,13 @@ def format_path(path: Sequence[str | int]) -> str:
         else:
             text += f".{step}" if text else step
     return text
+
+
+def parse_path(text: str) -> Path:
+    """The steps of a path that `format_path` wrote. What it wrote in brackets is a position where it is a number."""
+    return tuple(
+        int(bracketed) if bracketed.isdigit() else bracketed or plain for plain, bracketed in _STEP.findall(text)
+    )
 
 
 def one_line(text: str) -> str:

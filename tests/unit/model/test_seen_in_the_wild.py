@@ -137,7 +137,7 @@ def test_uri_match_without_matcher(errors: Errors) -> None:
 def test_consecutive_errors_is_accepted_and_its_successor_named(warnings: Warnings) -> None:
     spec = "{host: r, trafficPolicy: {outlierDetection: {consecutiveErrors: 3}}}"
     assert warnings("DestinationRule", spec) == [
-        ("spec.trafficPolicy.outlierDetection.consecutiveErrors", "IST0135", "write consecutive5xxErrors: 3")
+        ("spec.trafficPolicy.outlierDetection.consecutiveErrors", "IST0002", "write consecutive5xxErrors: 3")
     ]
 
 
