@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.grpc_stream import GrpcStream
+from bench.mesh import namespace, sidecar_name
 from envoy.config.core.v3.base_pb2 import Node
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
@@ -104,7 +105,8 @@ class Sidecar:
     async def connect(self, address: tuple[str, int], tls: ssl.SSLContext | None) -> None:
         """Open the stream, and ask for clusters."""
         self.stream = await GrpcStream.connect(address, f"/{SERVICE}/{METHOD}", self._respond, tls, SERVER_NAME)
-        node = Node(id=f"sidecar~10.0.0.1~sim-{self._number}.shop~shop.svc.cluster.local")
+        where = namespace(self._number)
+        node = Node(id=f"sidecar~10.0.0.1~{sidecar_name(self._number)}.{where}~{where}.svc.cluster.local")
         self.stream.send(DeltaDiscoveryRequest(node=node, type_url=CDS).SerializeToString())
 
     def _respond(self, stream: GrpcStream, response: bytes) -> None:

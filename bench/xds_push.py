@@ -14,21 +14,23 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
-from bench.toy_mesh import ToyMesh
+from bench.mesh import Mesh
 from prometheus_client import CollectorRegistry
 
+from weft_cli.control_plane import tune_garbage_collector
+from weft_core.proxy import ProxyId
 from weft_core.spiffe import SpiffeId
 from weft_injector.ca.authority import Authority
 from weft_xds.fanout import Fanout
-from weft_xds.identity import by_namespace
 from weft_xds.quarantine import Quarantine
+from weft_xds.resources import CATALOG
 from weft_xds.server import ServerOptions, TlsMaterial, XdsServer
 
 TRUST_DOMAIN = "cluster.local"
@@ -93,8 +95,8 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self.mesh = ToyMesh(options.services, options.endpoints)
-        self.fanout = Fanout(self.mesh.graph, self.mesh.catalog, Quarantine(_unexpected), failed=_unexpected)
+        self.mesh = Mesh(services=options.services, endpoints=options.endpoints, sidecars=options.sidecars)
+        self.fanout = Fanout(self.mesh.registry, CATALOG, Quarantine(_unexpected), failed=_unexpected)
         self.memory_mib = 0.0
 
     async def run(self) -> list[Figure]:
@@ -103,7 +105,7 @@ class Bench:
             tls = _key_material(Path(scratch))
             server = XdsServer(
                 self.fanout,
-                by_namespace({TRUST_DOMAIN}),
+                _believe_the_node,
                 ServerOptions(address="127.0.0.1:0"),
                 tls=tls,
                 registry=CollectorRegistry(),
@@ -130,7 +132,7 @@ class Bench:
         figures += [
             await self._change("rebuild of everything", 3, lambda _: mesh.change_everything(fanout)),
             await self._change("one endpoint", changes, lambda n: mesh.change_endpoint(fanout, n % services)),
-            await self._change("one route", changes, lambda n: mesh.change_route(fanout, n % services)),
+            await self._change("one VirtualService", changes, lambda n: mesh.change_route(fanout, n % services)),
         ]
         await self._sidecars.stop()
         await server.stop()
@@ -155,6 +157,11 @@ class Bench:
             cpu_s=statistics.mean(cpus),
             bytes=max(received),
         )
+
+
+def _believe_the_node(_identity: SpiffeId | None, node_id: str, _metadata: Mapping[str, Any]) -> ProxyId | str:
+    """All simulated sidecars share one certificate."""
+    return ProxyId.from_node_id(node_id)
 
 
 def _unexpected(*what: object) -> None:
@@ -208,6 +215,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    tune_garbage_collector()
     bench = Bench(options)
     figures = asyncio.run(bench.run())
     print(table(figures))

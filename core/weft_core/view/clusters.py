@@ -24,10 +24,11 @@ from weft_core.view.outlier_detection import outlier_detection, panic_threshold
 from weft_core.view.selectors import selects
 from weft_core.view.services import service
 from weft_core.view.shared_hosts import is_ordinary, nobody
+from weft_core.view.shares import Share, share_services, shares
 from weft_core.view.traffic_policy import Blocks, policy_blocks
 from weft_core.view.upstream_defaults import UpstreamDefaults, upstream_defaults
 from weft_core.view.upstream_tls import checks_name_of_host, takes_sni_from_host, transport
-from weft_core.view.visibility import Client, visible_ports, visible_services
+from weft_core.view.visibility import Client, visible_ports
 
 PASSTHROUGH_IDLE_TIMEOUT = timedelta(minutes=5)
 _ADDRESS_DIALLED = LoadBalancer(algorithm=Algorithm.CLUSTER_PROVIDED)
@@ -36,8 +37,14 @@ _DNS = (Resolution.DNS, Resolution.DNS_ROUND_ROBIN)
 
 @query
 def cluster_ids(db: Registry, client: Client) -> tuple[ClusterId, ...]:
-    """All outbound clusters of a client, by host, port and subset."""
-    return tuple(key for ref in visible_services(db, client) for key in service_cluster_ids(db, client, ref))
+    """All outbound clusters of a client."""
+    return tuple(key for share in shares(db, client) for key in share_cluster_ids(db, share))
+
+
+@query
+def share_cluster_ids(db: Registry, share: Share) -> tuple[ClusterId, ...]:
+    """The outbound clusters of a share, by host, port and subset."""
+    return tuple(key for ref in share_services(db, share) for key in service_cluster_ids(db, share.client, ref))
 
 
 def service_cluster_ids(db: Registry, client: Client, ref: ServiceRef) -> tuple[ClusterId, ...]:

@@ -26,6 +26,7 @@ from weft_core.view.load_balancing import hash_policies
 from weft_core.view.route_retry import default_retry, for_hashing
 from weft_core.view.services import service
 from weft_core.view.shared_hosts import is_ordinary, nobody
+from weft_core.view.shares import OWN, Share, share_services, shares
 from weft_core.view.virtual_services import attachment, mesh_virtual_services
 from weft_core.view.visibility import Client, find_service, visible_ports, visible_services
 
@@ -71,8 +72,15 @@ class VirtualHostId:
 @query
 def virtual_host_ids(db: Registry, client: Client) -> tuple[VirtualHostId, ...]:
     """All virtual hosts that a sidecar is sent as resources of their own."""
-    found = [key for ref in visible_services(db, client) for key in service_virtual_host_ids(db, client, ref)]
-    return (*found, *unknown_host_ids(db, client))
+    return tuple(key for share in shares(db, client) for key in share_virtual_host_ids(db, share))
+
+
+@query
+def share_virtual_host_ids(db: Registry, share: Share) -> tuple[VirtualHostId, ...]:
+    """The virtual hosts of a share; hosts that no service has belong to the client's own."""
+    client = share.client
+    found = [key for ref in share_services(db, share) for key in service_virtual_host_ids(db, client, ref)]
+    return (*found, *unknown_host_ids(db, client)) if share.bucket == OWN else tuple(found)
 
 
 def service_virtual_host_ids(db: Registry, client: Client, ref: ServiceRef) -> tuple[VirtualHostId, ...]:

@@ -24,6 +24,8 @@ class Part(StrEnum):
 
     OUTBOUND = "outbound"
     """What a client sees of the mesh; shared by all proxies that see the same."""
+    SPECIAL = "special"
+    """What every proxy has."""
     INBOUND = "inbound"
     """What a workload takes; shared by its replicas."""
     HTTP_PROXY = "http-proxy"

@@ -8,7 +8,7 @@ from weft_core.ir.endpoint import Locality
 from weft_core.ir.service import Labels
 from weft_core.proxy import LocalPorts, ProxyId, ProxyKind
 from weft_core.registry import Registry
-from weft_core.view.clusters import cluster_ids, endpoint_key, special_clusters
+from weft_core.view.clusters import endpoint_key, share_cluster_ids, special_clusters
 from weft_core.view.gateway_listeners import gateway_listeners, gateway_secrets
 from weft_core.view.gateway_routes import gateway_route_ids, gateway_virtual_host_ids
 from weft_core.view.gateways import gateway_id
@@ -21,13 +21,14 @@ from weft_core.view.proxies import client_of, workload
 from weft_core.view.readiness import readiness_listener_of
 from weft_core.view.routes import route_ids
 from weft_core.view.selectors import project
-from weft_core.view.virtual_hosts import virtual_host_ids
-from weft_core.view.visibility import Client
+from weft_core.view.shares import Share, shares
+from weft_core.view.virtual_hosts import share_virtual_host_ids
 from weft_xds.resources.keys import Part, ResourceKey, SectionKey
 from weft_xds.types import CDS, EDS, LDS, RDS, SDS, VHDS
 
-Place = tuple[Client, Locality, Labels]
-"""A client, where it is, and its labels that failover looks at: endpoints may depend on all three."""
+Place = tuple[Share, Locality, Labels]
+"""A share of a client's services, where the client is, and its labels that failover looks at: endpoints may depend on
+all three."""
 
 
 class Named(Hashable, Protocol):
@@ -45,10 +46,14 @@ def proxy_sections(db: Registry, proxy: ProxyId) -> tuple[SectionKey, ...]:
     pod = workload(db, (proxy.namespace, proxy.name))
     if client is None or pod is None:
         return ()
-    place = (client, pod.locality, project(pod.labels, failover_label_keys(db)))
-    found = [SectionKey(CDS, Part.OUTBOUND, client), SectionKey(EDS, Part.OUTBOUND, place)]
+    labels = project(pod.labels, failover_label_keys(db))
+    parts = shares(db, client)
+    found = [SectionKey(CDS, Part.SPECIAL)]
+    found += [SectionKey(CDS, Part.OUTBOUND, share) for share in parts]
+    found += [SectionKey(EDS, Part.OUTBOUND, (share, pod.locality, labels)) for share in parts]
     if proxy.kind is ProxyKind.SIDECAR:
-        found += [SectionKey(type_url, Part.OUTBOUND, client) for type_url in (LDS, RDS, VHDS)]
+        found += [SectionKey(type_url, Part.OUTBOUND, client) for type_url in (LDS, RDS)]
+        found += [SectionKey(VHDS, Part.OUTBOUND, share) for share in parts]
         inbound = inbound_id(db, proxy)
         found += [SectionKey(type_url, Part.INBOUND, inbound) for type_url in (CDS, LDS)]
         if pod.local:
@@ -69,13 +74,9 @@ def _keys(type_url: str, views: Iterable[Named]) -> Iterable[ResourceKey]:
     return (ResourceKey(type_url, view.name, view) for view in views)
 
 
-def _outbound_clusters(db: Registry, client: Client) -> Iterable[ResourceKey]:
-    return _keys(CDS, (*cluster_ids(db, client), *special_clusters()))
-
-
 def _outbound_endpoints(db: Registry, place: Place) -> Iterable[ResourceKey]:
-    client, locality, labels = place
-    found = (endpoint_key(db, key, locality, labels) for key in cluster_ids(db, client))
+    share, locality, labels = place
+    found = (endpoint_key(db, key, locality, labels) for key in share_cluster_ids(db, share))
     return _keys(EDS, (key for key in found if key is not None))
 
 
@@ -89,11 +90,12 @@ def _readiness(_db: Registry, local: LocalPorts | None) -> Iterable[ResourceKey]
 
 
 _SECTIONS: Final[Mapping[tuple[str, Part], Callable[[Registry, Any], Iterable[ResourceKey]]]] = {
-    (CDS, Part.OUTBOUND): _outbound_clusters,
+    (CDS, Part.SPECIAL): lambda _db, _none: _keys(CDS, special_clusters()),
+    (CDS, Part.OUTBOUND): lambda db, share: _keys(CDS, share_cluster_ids(db, share)),
     (EDS, Part.OUTBOUND): _outbound_endpoints,
     (LDS, Part.OUTBOUND): lambda db, client: _keys(LDS, outbound_listener_ids(db, client)),
     (RDS, Part.OUTBOUND): lambda db, client: _keys(RDS, route_ids(db, client)),
-    (VHDS, Part.OUTBOUND): lambda db, client: _keys(VHDS, virtual_host_ids(db, client)),
+    (VHDS, Part.OUTBOUND): lambda db, share: _keys(VHDS, share_virtual_host_ids(db, share)),
     (CDS, Part.INBOUND): lambda db, inbound: _keys(CDS, inbound_clusters(db, inbound)),
     (LDS, Part.INBOUND): _inbound_listeners,
     (LDS, Part.GATEWAY): lambda db, gateway: _keys(LDS, gateway_listeners(db, gateway)),
