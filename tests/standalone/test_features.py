@@ -175,11 +175,11 @@ async def test_locality_failover(
 
 async def test_authorization_deny(feature: str, gateway: "Client", eventually: Eventually) -> None:
     async def begun() -> None:
-        assert statuses(await gateway.many(5, RATINGS)) == {403}
+        assert statuses(await gateway.many(50, RATINGS)) == {403}  # also over connections that were there before
 
     await eventually(begun)
     denied = await gateway.many(50, RATINGS)
-    assert {(answer.status, answer.json["error"]) for answer in denied} == {(403, "RBAC: access denied")}
+    assert {(answer.status, answer.json.get("error")) for answer in denied} == {(403, "RBAC: access denied")}
     reviews = await gateway.many(60, REVIEWS)
     assert {answer.version for answer in reviews} == {"v1", "v2", "v3"}
     assert {answer.json.get("ratings_status", 200) for answer in reviews} == {200}
