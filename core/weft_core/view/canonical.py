@@ -1,9 +1,11 @@
 """Names in full: short host names and gateway names of a VirtualService's rules, resolved where they were written.
 
 Short names are meant in the namespace of the object that uses them, never the caller's. Once a delegate's rules stand
-in another object's list nobody could tell any more, so this comes first.
+in another object's list nobody could tell any more, so this comes first. Aliases end here too: rules name services.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from weft_core.model.destination import Destination
@@ -19,10 +21,26 @@ from weft_core.model.virtual_service import (
     TLSRoute,
 )
 from weft_core.names import MESH_GATEWAY, resolve_host
+from weft_core.registry import Registry
+from weft_core.view.aliases import real_host
 
 M = TypeVar("M", HTTPMatchRequest, L4MatchAttributes, TLSMatchAttributes)
 D = TypeVar("D", HTTPRouteDestination, RouteDestination, HTTPMirrorPolicy)
 R = TypeVar("R", TCPRoute, TLSRoute)
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """What names mean in the objects of one namespace."""
+
+    namespace: str
+    host: Callable[[str], str]
+    """The full name of a destination's host; of an ExternalName Service, that of the service that it stands for."""
+
+
+def naming(db: Registry, namespace: str) -> Naming:
+    """What names mean in `namespace`. Part of the query that calls it."""
+    return Naming(namespace, lambda host: real_host(db, resolve_host(host, namespace, db.settings.domain)))
 
 
 def qualified_gateway(name: str, namespace: str) -> str:
@@ -33,24 +51,24 @@ def qualified_gateway(name: str, namespace: str) -> str:
     return f"{namespace}/{rest}" if not slash or owner == "." else name
 
 
-def canonical_http(rule: HTTPRoute, namespace: str, domain: str) -> HTTPRoute:
+def canonical_http(rule: HTTPRoute, naming: Naming) -> HTTPRoute:
     """An HTTP rule of an object in `namespace` with all names in full."""
     return rule.model_copy(
         update={
-            "match": tuple(_match(match, namespace) for match in rule.match),  # pyright: ignore[reportArgumentType]
-            "route": tuple(_destination(entry, namespace, domain) for entry in rule.route),
-            "mirror": _resolved(rule.mirror, namespace, domain) if rule.mirror else None,
-            "mirrors": tuple(_destination(entry, namespace, domain) for entry in rule.mirrors),
+            "match": tuple(_match(match, naming.namespace) for match in rule.match),  # pyright: ignore[reportArgumentType]
+            "route": tuple(_destination(entry, naming) for entry in rule.route),
+            "mirror": _resolved(rule.mirror, naming) if rule.mirror else None,
+            "mirrors": tuple(_destination(entry, naming) for entry in rule.mirrors),
         }
     )
 
 
-def canonical_l4(rule: R, namespace: str, domain: str) -> R:
+def canonical_l4(rule: R, naming: Naming) -> R:
     """A TCP or TLS rule of an object in `namespace` with all names in full."""
     return rule.model_copy(
         update={
-            "match": tuple(_match(match, namespace) for match in rule.match),  # pyright: ignore[reportArgumentType]
-            "route": tuple(_destination(entry, namespace, domain) for entry in rule.route),
+            "match": tuple(_match(match, naming.namespace) for match in rule.match),  # pyright: ignore[reportArgumentType]
+            "route": tuple(_destination(entry, naming) for entry in rule.route),
         }
     )
 
@@ -61,9 +79,9 @@ def _match(match: M, namespace: str) -> M:
     return match.model_copy(update={"gateways": tuple(qualified_gateway(name, namespace) for name in match.gateways)})
 
 
-def _destination(entry: D, namespace: str, domain: str) -> D:
-    return entry.model_copy(update={"destination": _resolved(entry.destination, namespace, domain)})
+def _destination(entry: D, naming: Naming) -> D:
+    return entry.model_copy(update={"destination": _resolved(entry.destination, naming)})
 
 
-def _resolved(destination: Destination, namespace: str, domain: str) -> Destination:
-    return destination.model_copy(update={"host": resolve_host(destination.host, namespace, domain)})
+def _resolved(destination: Destination, naming: Naming) -> Destination:
+    return destination.model_copy(update={"host": naming.host(destination.host)})

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from weft_core.model.base import StringMatch
 from weft_core.model.virtual_service import Delegate, HTTPMatchRequest, HTTPRoute
 from weft_core.registry import Key, Registry
-from weft_core.view.canonical import canonical_http
-from weft_core.view.visibility import exports_virtual_service
+from weft_core.view.canonical import canonical_http, naming
+from weft_core.view.mesh import mesh
 
 _INHERITED = (
     "rewrite", "timeout", "retries", "fault", "mirror", "mirror_percent", "mirror_percentage", "cors_policy", "headers",
@@ -32,7 +32,7 @@ def delegated(db: Registry, root: Key, rule: HTTPRoute) -> Iterator[HTTPRoute]:
     if row is None or row.spec.hosts or exports_virtual_service(db, key, root[0]) is None:
         return
     for own in row.spec.http:
-        fitted = _merge(rule, canonical_http(own, key[0], db.settings.domain))
+        fitted = _merge(rule, canonical_http(own, naming(db, key[0])))
         if own.delegate is None and fitted:
             yield fitted
 
@@ -40,6 +40,19 @@ def delegated(db: Registry, root: Key, rule: HTTPRoute) -> Iterator[HTTPRoute]:
 def delegate_key(root: Key, delegate: Delegate) -> Key:
     """The VirtualService that a rule of `root` delegates to."""
     return (delegate.namespace or root[0], delegate.name)
+
+
+def exports_virtual_service(db: Registry, key: Key, namespace: str) -> int | None:
+    """Rank of a VirtualService for clients in `namespace`: 0 private, 1 exported to it, 2 public; None hidden."""
+    row = db.virtual_services.get(key)
+    if row is None:
+        return None
+    export_to = tuple(row.spec.export_to) or mesh(db).default_virtual_service_export_to or ("*",)
+    if "*" in export_to:
+        return 2
+    if "." in export_to and row.meta.namespace == namespace:
+        return 0
+    return 1 if namespace in export_to else None
 
 
 def _merge(root: HTTPRoute, own: HTTPRoute) -> HTTPRoute | None:

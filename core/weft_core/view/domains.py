@@ -9,8 +9,8 @@ from ipaddress import ip_address
 
 from weft_core.graph import query
 from weft_core.ir.service import Service, ServiceRef
-from weft_core.names import service_host
-from weft_core.registry import Key, Registry
+from weft_core.registry import Registry
+from weft_core.view.aliases import external_names
 from weft_core.view.services import all_refs, service
 from weft_core.view.visibility import Client, find_service
 
@@ -90,29 +90,6 @@ def addresses_of(db: Registry, ref: ServiceRef) -> tuple[str, ...]:
     """The single addresses of a service: a query of its own, as its ports change more often."""
     found = service(db, ref)
     return service_addresses(found) if found else ()
-
-
-@query
-def external_names(db: Registry) -> tuple[tuple[str, ServiceRef], ...]:
-    """(host that is meant, service that is another name of it), for all ExternalName Services."""
-    named = ((external_name(db, key), key) for key in db.services.all_keys())
-    domain = db.settings.domain
-    return tuple(
-        sorted((host, ServiceRef(key[0], service_host(key[1], key[0], domain))) for host, key in named if host)
-    )
-
-
-@query
-def external_name(db: Registry, key: Key) -> str:
-    """The host that an ExternalName Service is another name of; empty for other Services."""
-    row = db.services.get(key)
-    return row.spec.external_name if row else ""
-
-
-@query
-def alias_target(db: Registry, ref: ServiceRef) -> str:
-    """The host that a service is another name of; empty where it is a service in its own right."""
-    return next((host for host, alias in external_names(db) if alias == ref), "")
 
 
 @query

@@ -30,7 +30,7 @@ from weft_core.view.route_match import Viewpoint, holds_http, route_match
 from weft_core.view.route_redirect import direct_response, redirect
 from weft_core.view.route_retry import default_retry, for_hashing, retry_policy
 from weft_core.view.selectors import project
-from weft_core.view.virtual_services import client_needs, http_rules
+from weft_core.view.virtual_services import client_needs, http_destination_hosts, http_rules
 from weft_core.view.visibility import Client
 
 NO_TIMEOUT = timedelta(0)
@@ -61,16 +61,6 @@ def route_scope(db: Registry, client: Client, gateways: tuple[str, ...], port: i
         ),
         client=shared_client(db, client, http_destination_hosts(db, key)),
     )
-
-
-@query
-def http_destination_hosts(db: Registry, key: Key) -> tuple[str, ...]:
-    """The hosts that the HTTP rules of a VirtualService, delegates included, send requests or copies to; sorted."""
-    rules = http_rules(db, key)
-    found = {entry.destination.host for rule in rules for entry in rule.route}
-    found |= {rule.mirror.host for rule in rules if rule.mirror}
-    found |= {entry.destination.host for rule in rules for entry in rule.mirrors}
-    return tuple(sorted(found))
 
 
 @query

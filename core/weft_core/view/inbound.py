@@ -20,7 +20,7 @@ from weft_core.view.protocols import named_protocol
 from weft_core.view.proxies import workload
 from weft_core.view.selectors import labels_of, project, selects
 from weft_core.view.services import service
-from weft_core.view.visibility import sidecar_for
+from weft_core.view.sidecar_scope import sidecar_for
 
 NO_SERVICE = ServiceRef("", "")
 

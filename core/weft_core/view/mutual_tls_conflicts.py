@@ -49,7 +49,7 @@ def mutual_tls_conflicts(db: Registry, row: Config[DestinationRule], refs: tuple
     """The findings of one rule, of which `refs` are the services; one for each place where it says a mode."""
     for said in _modes(row.spec):
         fails = _FAILS_AGAINST.get(said.mode)
-        found = ((ref, number) for ref in refs for number, taken in _taken(db, ref, said.labels) if taken is fails)
+        found = ((ref, number) for ref in refs for number, taken in modes_taken(db, ref, said.labels) if taken is fails)
         refused = next(((ref, number) for ref, number in found if said.covers(number)), None)
         if refused is None:
             continue
@@ -83,7 +83,7 @@ def _modes(rule: DestinationRule) -> Iterator[_Said]:
 
 
 @query
-def _taken(db: Registry, ref: ServiceRef, labels: Labels) -> tuple[tuple[int, MutualTlsMode], ...]:
+def modes_taken(db: Registry, ref: ServiceRef, labels: Labels) -> tuple[tuple[int, MutualTlsMode], ...]:
     """(service port, mode) of the service's pods with these labels, each once."""
     found = service(db, ref)
     return tuple(

@@ -10,6 +10,7 @@ from weft_core.graph import query
 from weft_core.model.sidecar import OutboundMode
 from weft_core.names import BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, outbound_cluster, resolve_host
 from weft_core.registry import Registry
+from weft_core.view.aliases import real_host
 from weft_core.view.destinations import destination_port
 from weft_core.view.mesh import mesh
 from weft_core.view.visibility import Client
@@ -33,7 +34,7 @@ def outbound_traffic(db: Registry, client: Client) -> OutboundTraffic:
         return _plain(mesh_allows_any(db))
     if policy.egress_proxy is not None:
         proxy = policy.egress_proxy
-        host = resolve_host(proxy.host, client.sidecar[0], db.settings.domain)
+        host = real_host(db, resolve_host(proxy.host, client.sidecar[0], db.settings.domain))
         port = proxy.port.number if proxy.port else destination_port(db, client, host, 80)
         return OutboundTraffic(allowed=True, cluster=outbound_cluster(port, proxy.subset or "", host))
     return _plain(policy.mode is OutboundMode.ALLOW_ANY)

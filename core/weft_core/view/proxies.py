@@ -10,7 +10,8 @@ from weft_core.model import kubernetes as k8s
 from weft_core.proxy import LocalPorts, ProxyId, ProxyKind
 from weft_core.registry import Key, Registry
 from weft_core.view.selectors import client_label_keys, labels_of, project
-from weft_core.view.visibility import Client, sidecar_for
+from weft_core.view.sidecar_scope import sidecar_for
+from weft_core.view.visibility import Client
 
 LOCALITY_LABEL = "istio-locality"
 REGION_LABEL = "topology.kubernetes.io/region"

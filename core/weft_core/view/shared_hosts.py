@@ -7,11 +7,11 @@ its virtual hosts anew for each namespace would make the cost of a mesh the prod
 from weft_core.graph import query
 from weft_core.names import MESH_GATEWAY
 from weft_core.registry import Registry
+from weft_core.view.aliases import external_names
 from weft_core.view.destination_rules import rule_scopes
-from weft_core.view.domains import addresses_of, external_names, host_domains, shared_addresses
-from weft_core.view.http_routes import http_destination_hosts
+from weft_core.view.domains import addresses_of, host_domains, shared_addresses
 from weft_core.view.services import refs_of_host, service
-from weft_core.view.virtual_services import attachment, client_needs, mesh_candidates
+from weft_core.view.virtual_services import attachment, client_needs, http_destination_hosts, mesh_candidates
 from weft_core.view.visibility import Client
 
 

@@ -12,10 +12,10 @@ from weft_core.ir.route import Forward, RequireTls, Route, VirtualHost, Weighted
 from weft_core.ir.service import Protocol, Service, ServicePort, ServiceRef
 from weft_core.problems import ObjectRef
 from weft_core.registry import Key, Registry
+from weft_core.view.aliases import alias_target
 from weft_core.view.destinations import shared_client
 from weft_core.view.domains import (
     alias_domains,
-    alias_target,
     service_addresses,
     service_domains,
     taken_domains,

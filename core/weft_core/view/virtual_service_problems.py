@@ -14,15 +14,14 @@ from weft_core.model.virtual_service import VirtualService
 from weft_core.names import MESH_GATEWAY, matches_host, resolve_host
 from weft_core.problems import Code, ObjectRef, Problem, Severity, by_severity
 from weft_core.registry import Key, Registry
-from weft_core.view.delegates import delegate_key
+from weft_core.view.aliases import alias_target, real_host
+from weft_core.view.delegates import delegate_key, exports_virtual_service
 from weft_core.view.destination_rules import rules_in_force, subset_names
-from weft_core.view.domains import alias_target
 from weft_core.view.finding import finding
 from weft_core.view.gateway_routes import meeting_hosts
 from weft_core.view.gateways import gateway_servers
 from weft_core.view.services import all_refs, refs_of_host, service
 from weft_core.view.virtual_services import Attachment, attachment, mesh_virtual_services
-from weft_core.view.visibility import exports_virtual_service
 
 
 @query
@@ -59,14 +58,14 @@ def _destinations(row: Config[VirtualService]) -> Iterator[tuple[Path, Destinati
 
 def _missing(db: Registry, row: Config[VirtualService], path: Path, destination: Destination) -> Iterator[Problem]:
     namespace = row.meta.namespace
-    host = resolve_host(destination.host, namespace, db.settings.domain)
+    host = real_host(db, resolve_host(destination.host, namespace, db.settings.domain))
     refs = refs_of_host(db, host)
     if not refs:
         yield _error(row, (*path, "host"), f"there is no service `{host}`", _other_name(db, destination.host, host))
         return
-    for target in filter(None, (alias_target(db, ref) for ref in refs)):
-        fix = f"write {target}"
-        yield _error(row, (*path, "host"), f"`{host}` is only another name of `{target}`, without endpoints", fix)
+    if target := next(filter(None, (alias_target(db, ref) for ref in refs)), ""):
+        message = f"`{host}` is only another name of `{target}`, which the mesh does not know"
+        yield _error(row, (*path, "host"), message, f"add a ServiceEntry with the host {target}")
         return
     yield from _missing_port(db, row, path, destination, refs)
     if destination.subset:

@@ -12,10 +12,10 @@ from weft_core.ir.service import ServiceRef
 from weft_core.model.virtual_service import HTTPRoute, TCPRoute, TLSRoute
 from weft_core.names import MESH_GATEWAY, matches_host, resolve_host, specificity
 from weft_core.registry import WILDCARD, Key, Registry
-from weft_core.view.canonical import canonical_http, canonical_l4, qualified_gateway
+from weft_core.view.canonical import canonical_http, canonical_l4, naming, qualified_gateway
 from weft_core.view.delegates import delegated
 from weft_core.view.mesh import mesh
-from weft_core.view.visibility import egress_hosts
+from weft_core.view.sidecar_scope import egress_hosts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +69,8 @@ def http_rules(db: Registry, key: Key) -> tuple[HTTPRoute, ...]:
     row = db.virtual_services.get(key)
     if row is None:
         return ()
-    domain = db.settings.domain
-    rules = (canonical_http(rule, row.meta.namespace, domain) for rule in row.spec.http)
+    names = naming(db, row.meta.namespace)
+    rules = (canonical_http(rule, names) for rule in row.spec.http)
     return tuple(each for rule in rules for each in delegated(db, key, rule))
 
 
@@ -78,14 +78,32 @@ def http_rules(db: Registry, key: Key) -> tuple[HTTPRoute, ...]:
 def tcp_rules(db: Registry, key: Key) -> tuple[TCPRoute, ...]:
     """The TCP rules of a VirtualService, names in full."""
     row = db.virtual_services.get(key)
-    return tuple(canonical_l4(rule, key[0], db.settings.domain) for rule in row.spec.tcp) if row else ()
+    return tuple(canonical_l4(rule, naming(db, key[0])) for rule in row.spec.tcp) if row else ()
 
 
 @query
 def tls_rules(db: Registry, key: Key) -> tuple[TLSRoute, ...]:
     """The TLS rules of a VirtualService, names in full."""
     row = db.virtual_services.get(key)
-    return tuple(canonical_l4(rule, key[0], db.settings.domain) for rule in row.spec.tls) if row else ()
+    return tuple(canonical_l4(rule, naming(db, key[0])) for rule in row.spec.tls) if row else ()
+
+
+@query
+def http_destination_hosts(db: Registry, key: Key) -> tuple[str, ...]:
+    """The hosts that the HTTP rules of a VirtualService, delegates included, send requests or copies to; sorted."""
+    rules = http_rules(db, key)
+    found = {entry.destination.host for rule in rules for entry in rule.route}
+    found |= {rule.mirror.host for rule in rules if rule.mirror}
+    found |= {entry.destination.host for rule in rules for entry in rule.mirrors}
+    return tuple(sorted(found))
+
+
+@query
+def destination_hosts(db: Registry, key: Key) -> tuple[str, ...]:
+    """The hosts that a VirtualService, delegates included, sends anything to; sorted."""
+    found = {entry.destination.host for rule in tls_rules(db, key) for entry in rule.route}
+    found |= {entry.destination.host for rule in tcp_rules(db, key) for entry in rule.route}
+    return tuple(sorted(found.union(http_destination_hosts(db, key))))
 
 
 @query
