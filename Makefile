@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := core operator xds_server injector cli
 CHECKED := $(SOURCES) tests bench examples
+TESTS := $(addprefix tests/,unit property golden envoy standalone)
 STAMP := $(VENV)/.installed
 STUBS := typings/.generated
 
@@ -39,11 +40,11 @@ check: setup ## format, lint, types, layers, dependencies
 
 .PHONY: test
 test: check ## all checks, then all tests, the quick ones first
-	$(BIN)/pytest tests/unit tests/property tests/golden tests/simulation tests/envoy tests/standalone
+	$(BIN)/pytest $(TESTS)
 
 .PHONY: quick
 quick: setup ## the tests that start no process: seconds
-	$(BIN)/pytest -q -m "not envoy" tests/unit tests/property tests/golden tests/simulation
+	$(BIN)/pytest -q -m "not envoy" $(TESTS)
 
 .PHONY: coverage
 coverage: setup ## the tests once more, measured
@@ -61,7 +62,7 @@ format: setup ## format and mend what can be mended
 
 .PHONY: bench
 bench: setup ## figures of docs/performance.md: simulated sidecars on the xDS server
-	$(BIN)/python bench/xds.py
+	PYTHONPATH=. $(BIN)/python -m bench.xds_push
 
 .PHONY: lock
 lock: ## pin the dependencies anew (requirements.lock names versions and hashes, no index)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 
 from weft_core.errors import PortInUse
@@ -11,6 +11,8 @@ from weft_core.errors import PortInUse
 
 def make_app(metrics: CollectorRegistry, ready: Callable[[], bool]) -> web.Application:
     """`/ready` answers 200 once the first full set of objects is in force, 503 before."""
+
+    disable_created_metrics()  # a second series for each counter, which nobody reads
 
     async def readiness(_request: web.Request) -> web.Response:
         return web.Response(text="ready\n") if ready() else web.Response(text="not ready\n", status=503)
