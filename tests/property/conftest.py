@@ -7,11 +7,18 @@ be. Nothing that is drawn is refused, so that every example is a mesh that Weft 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -83,10 +90,10 @@ def maybe(name: str) -> st.SearchStrategy[Any]:
     return st.sampled_from([None, *FRAGMENTS[name]])
 
 
-def some(name: str, at_most: int = 2) -> st.SearchStrategy[list[Any]]:
-    """A few of these fragments, perhaps none, none twice."""
+def some(name: str, at_most: int = 2, *, at_least: int = 0) -> st.SearchStrategy[list[Any]]:
+    """A few of these fragments, none twice."""
     items = FRAGMENTS[name]
-    indexes = st.lists(st.sampled_from(range(len(items))), max_size=at_most, unique=True)
+    indexes = st.lists(st.sampled_from(range(len(items))), min_size=at_least, max_size=at_most, unique=True)
     return indexes.map(lambda chosen: [items[index] for index in chosen])
 
 
@@ -126,6 +133,8 @@ def http_rule(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.integers(0, 5)) == 0:
         return present(match=match) | draw(one("answers"))
     features = {key: value for feature in draw(some("features", 3)) for key, value in feature.items()}
+    if "mirror" in features:
+        features.pop("mirrors", None)
     return present(match=match, route=draw(destinations()), **features)
 
 
@@ -182,7 +191,7 @@ def destination_rule(draw: st.DrawFn) -> dict[str, Any]:
 def service(draw: st.DrawFn) -> dict[str, Any]:
     """A Service with an address of its own, or headless."""
     address = draw(st.sampled_from(["10.0.0.1", "10.0.0.2", "10.0.0.3", "None"]))
-    return {"clusterIP": address, "selector": draw(one("labels")), "ports": draw(some("service_ports", 3))}
+    return {"clusterIP": address, "selector": draw(one("labels")), "ports": draw(some("service_ports", 3, at_least=1))}
 
 
 @st.composite
@@ -285,6 +294,19 @@ def node(draw: st.DrawFn) -> Document:
     return {"metadata": {"labels": {"topology.kubernetes.io/region": "eu", "topology.kubernetes.io/zone": zone}}}
 
 
+@cache
+def certificate() -> dict[str, str]:
+    """A certificate of its own making with its key, as a Secret's entries; the same throughout a run."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a.example.com")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, datetime(2020, 1, 1), datetime(2120, 1, 1)).sign(
+        key, SHA256()
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    chain = made.public_bytes(Encoding.PEM)
+    return {"tls.crt": chain.decode(), "tls.key": private.decode(), "ca.crt": chain.decode()}
+
+
 DOCUMENTS: Mapping[str, tuple[st.SearchStrategy[Any], tuple[str, ...], tuple[str, ...]]] = {
     "VirtualService": (spec(virtual_service()), ("shop", "bank", "istio-system"), ("a", "b")),
     "DestinationRule": (spec(destination_rule()), ("shop", "bank", "istio-system"), ("a", "b")),
@@ -293,7 +315,11 @@ DOCUMENTS: Mapping[str, tuple[st.SearchStrategy[Any], tuple[str, ...], tuple[str
     "EndpointSlice": (endpoint_slice(), ("shop", "bank"), ("s1", "s2")),
     "ServiceEntry": (spec(service_entry()), ("shop", "bank"), ("a", "b")),
     "Gateway": (
-        spec(st.fixed_dictionaries({"selector": st.just({"app": "web"}), "servers": some("servers", 3).filter(len)})),
+        spec(
+            st.fixed_dictionaries(
+                {"selector": st.sampled_from([{}, {"app": "web"}]), "servers": some("servers", 3, at_least=1)}
+            )
+        ),
         ("edge", "shop"),
         ("gw",),
     ),
@@ -307,6 +333,7 @@ DOCUMENTS: Mapping[str, tuple[st.SearchStrategy[Any], tuple[str, ...], tuple[str
     ),
     "Node": (node(), ("",), ("node-a",)),
     "MeshConfig": (one("mesh_configs"), ("",), (MESH,)),
+    "Secret": (st.sampled_from([{"stringData": {}}, {"stringData": certificate()}]), ("edge",), ("cert",)),
     "LocalPorts": (
         st.builds(
             LocalPorts,
@@ -333,10 +360,11 @@ def edit(draw: st.DrawFn, kinds: tuple[str, ...] = tuple(DOCUMENTS)) -> Edit:
 
 @st.composite
 def beginning(draw: st.DrawFn) -> list[Edit]:
-    """Pods for all proxies and some Services, so that most examples are about something."""
+    """Pods for all proxies, some Services and a Gateway, so that most examples are about something."""
     pods = [Address("Pod", proxy.namespace, proxy.name) for proxy in PROXIES]
     services = [Address("Service", "shop", "web"), Address("Service", "bank", "api"), Address("Service", "shop", "db")]
-    return [Edit(address, draw(DOCUMENTS[address.kind][0])) for address in (*pods, *services)]
+    gateway = Address("Gateway", "edge", "gw")
+    return [Edit(address, draw(DOCUMENTS[address.kind][0])) for address in (*pods, *services, gateway)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

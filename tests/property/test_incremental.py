@@ -1,4 +1,4 @@
-"""After any series of edits, what connected proxies have equals what a control plane would say that has just started."""
+"""After any series of edits, connected proxies have what a control plane would say that has just started."""
 
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
