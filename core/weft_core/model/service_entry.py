@@ -89,7 +89,7 @@ class ServiceEntry(Model):
                     message=f"a range of addresses does not go with resolution {self.resolution}",
                     fix="write a single address, or resolution: NONE or STATIC",
                 )
-        if self.resolution is Resolution.NONE and not self.addresses:
+        if not self.addresses:
             for index, port in enumerate(self.ports):
                 if port.protocol not in HTTP_PROTOCOLS | TLS_PROTOCOLS:
                     yield Mistake(
@@ -97,7 +97,7 @@ class ServiceEntry(Model):
                         severity=Severity.WARNING,
                         code=Code.SERVICE_ENTRY_ADDRESSES_REQUIRED,
                         message=f"without addresses, all {port.protocol} traffic to port {port.number} goes here",
-                        fix="add addresses",
+                        fix="add addresses: none are allocated by themselves",
                     )
 
     def _check_endpoints(self) -> Iterator[Mistake]:

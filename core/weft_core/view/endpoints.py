@@ -75,6 +75,8 @@ def _kubernetes_instances(db: Registry, found: Service, port: ServicePort) -> It
                 yield _instance(db, _Backend(address=address, pod=pod, zone=endpoint.zone or ""), number, key[0])
     if not slices and db.settings.derive_endpoints and row is not None:
         yield from _derived(db, row, port, unready)
+    if row is not None and row.spec.selector:
+        yield from _workload_entries(db, found, port, dict(row.spec.selector))
 
 
 def _derived(db: Registry, row: k8s.Service, port: ServicePort, unready: bool) -> Iterator[Instance]:
@@ -98,7 +100,8 @@ def _entry_instances(db: Registry, found: Service, port: ServicePort) -> Iterato
         if row.meta.namespace != found.ref.namespace:
             continue
         for endpoint in row.spec.endpoints:
-            yield _entry_instance(found, port, endpoint, row.meta.namespace, {})
+            if endpoint.address:
+                yield _entry_instance(found, port, endpoint, row.meta.namespace, {})
         if row.spec.workload_selector is not None:
             yield from _selected(db, found, port, dict(row.spec.workload_selector.labels))
         elif not row.spec.endpoints and found.resolution in (Resolution.DNS, Resolution.DNS_ROUND_ROBIN):
@@ -108,10 +111,7 @@ def _entry_instances(db: Registry, found: Service, port: ServicePort) -> Iterato
 def _selected(db: Registry, found: Service, port: ServicePort, selector: dict[str, str]) -> Iterator[Instance]:
     """Pods and WorkloadEntries of the ServiceEntry's namespace that its workloadSelector picks."""
     namespace = found.ref.namespace
-    for entry in db.workload_entries.rows("namespace", namespace):
-        labels = entry_labels(entry)
-        if selects(selector, labels_of(labels)):
-            yield _entry_instance(found, port, entry.spec, namespace, labels)
+    yield from _workload_entries(db, found, port, selector)
     for key in db.pods.by("namespace", namespace):
         pod = workload(db, key)
         if pod is None or not selects(selector, pod.labels):
@@ -120,6 +120,14 @@ def _selected(db: Registry, found: Service, port: ServicePort, selector: dict[st
         number = target_port(port, pod.ports)
         if ready and not leaving and number is not None and pod.addresses:
             yield _instance(db, _Backend(address=pod.addresses[0], pod=key), number, namespace)
+
+
+def _workload_entries(db: Registry, found: Service, port: ServicePort, selector: dict[str, str]) -> Iterator[Instance]:
+    """WorkloadEntries of the service's namespace that a selector picks: a ServiceEntry's, or a Kubernetes Service's."""
+    for entry in db.workload_entries.rows("namespace", found.ref.namespace):
+        labels = entry_labels(entry)
+        if entry.spec.address and selects(selector, labels_of(labels)):
+            yield _entry_instance(found, port, entry.spec, found.ref.namespace, labels)
 
 
 def entry_labels(entry: Config[WorkloadEntry]) -> dict[str, str]:
@@ -133,7 +141,7 @@ def _entry_instance(
     labels = {**more_labels, **entry.labels}
     return Instance(
         address=entry.address or "",
-        port=entry.ports.get(port.name) or _number(port),
+        port=entry.ports.get(port.name) or entry.ports.get(str(port.target)) or _number(port),
         namespace=namespace,
         labels=labels_of(labels),
         locality=Locality.parse(entry.locality or ""),

@@ -34,7 +34,12 @@ def virtual_service_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
     found += _delegates(db, row)
     attached = attachment(db, key)
     if attached is not None:
-        found += [*_gateways(db, row, attached), *_conflicts(db, row, attached), *_unknown_hosts(db, row, attached)]
+        found += [
+            *_unsaid_ports(db, row, attached),
+            *_gateways(db, row, attached),
+            *_conflicts(db, row, attached),
+            *_unknown_hosts(db, row, attached),
+        ]
     return by_severity(found)
 
 
@@ -75,10 +80,35 @@ def _missing(db: Registry, row: Config[VirtualService], path: Path, destination:
 def _missing_port(
     db: Registry, row: Config[VirtualService], path: Path, destination: Destination, refs: tuple[ServiceRef, ...]
 ) -> Iterator[Problem]:
-    numbers = sorted({port.number for ref in refs if (found := service(db, ref)) for port in found.ports})
+    numbers = _ports(db, refs)
     if destination.port is not None and destination.port.number not in numbers:
         message = f"`{refs[0].host}` has no port {destination.port.number}"
         yield _error(row, (*path, "port", "number"), message, f"write one of its ports: {_listed(numbers)}")
+
+
+def _unsaid_ports(db: Registry, row: Config[VirtualService], attached: Attachment) -> Iterator[Problem]:
+    """Destinations without a port, of a service that has several and not the one that a gateway was called at."""
+    gateways = (name.partition("/") for name in attached.gateways if name != MESH_GATEWAY)
+    called = {
+        server.server.port.number for namespace, _, own in gateways for server in gateway_servers(db, (namespace, own))
+    }
+    for path, destination in _destinations(row) if called else ():
+        host = real_host(db, resolve_host(destination.host, row.meta.namespace, db.settings.domain))
+        numbers = _ports(db, refs_of_host(db, host))
+        if destination.port is None and len(numbers) > 1 and not called.issubset(numbers):
+            yield finding(
+                row.meta.ref,
+                path,
+                code=Code.DESTINATION_PORT_REQUIRED,
+                severity=Severity.ERROR,
+                message=f"`{host}` has several ports, and none is {_listed(sorted(called.difference(numbers)))}, "
+                "where the gateway is called: its requests fail with 503",
+                fix=f"add port.number, one of {_listed(numbers)}",
+            )
+
+
+def _ports(db: Registry, refs: tuple[ServiceRef, ...]) -> list[int]:
+    return sorted({port.number for ref in refs if (found := service(db, ref)) for port in found.ports})
 
 
 def _missing_subset(

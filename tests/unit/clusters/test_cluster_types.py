@@ -8,6 +8,8 @@ import pytest
 
 from weft_core.ir.cluster import ClusterType, HttpProtocol, ServiceLabel
 from weft_core.ir.traffic_policy import Algorithm
+from weft_core.model.meta import Config, Meta
+from weft_core.model.workload_entry import WorkloadEntry
 from weft_core.problems import ObjectRef
 from weft_core.view.clusters import endpoint_key, special_clusters
 
@@ -158,3 +160,12 @@ def test_special_clusters() -> None:
     assert passthrough.http.protocol is HttpProtocol.DOWNSTREAM
     assert passthrough.http.idle_timeout == timedelta(minutes=5)
     assert (black_hole.name, black_hole.type) == ("BlackHoleCluster", ClusterType.STATIC)
+
+
+def test_workload_entries_are_endpoints_of_a_kubernetes_service_that_selects_them(mesh: "Mesh") -> None:
+    mesh.service("web", selector={"app": "web"})
+    spec = WorkloadEntry.model_validate({"address": "1.2.3.4", "labels": {"app": "web"}, "ports": {"http": 8080}})
+    meta = Meta(kind="WorkloadEntry", namespace="default", name="vm")
+    mesh.db.workload_entries.put(("default", "vm"), Config(meta=meta, spec=spec))
+    (locality,) = mesh.endpoints("outbound|80||web.default.svc.cluster.local").localities
+    assert [(endpoint.address, endpoint.port) for endpoint in locality.endpoints] == [("1.2.3.4", 8080)]

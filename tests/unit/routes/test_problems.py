@@ -92,3 +92,14 @@ def test_delegate_must_be_one(mesh: "Mesh") -> None:
     mesh.route("{hosts: [reviews], http: [{delegate: {name: gone}}, {delegate: {name: hosted}}]}")
     mesh.route(rule("host: reviews").replace("reviews]", "reviews.x]"), name="hosted")
     assert [problem.path for problem in mesh.problems()] == ["spec.http[0].delegate", "spec.http[1].delegate"]
+
+
+def test_a_gateways_destination_must_say_which_of_several_ports(mesh: "Mesh") -> None:
+    mesh.service("shop", ("http", 9080), ("http-admin", 9090))
+    mesh.gateway("{selector: {a: b}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}")
+    text = "{hosts: [shop.com], gateways: [gateway], http: [{route: [{destination: {host: shop%s}}]}]}"
+    mesh.route(text % "")
+    (problem,) = mesh.problems()
+    assert (problem.code, problem.path) == (Code.DESTINATION_PORT_REQUIRED, "spec.http[0].route[0].destination")
+    mesh.route(text % ", port: {number: 9090}")
+    assert mesh.problems() == ()
