@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
-from watchfiles import awatch
 
 from weft_cli import http
 from weft_cli import logging as weft_logging
 from weft_cli.control_plane import ControlPlane, tune_garbage_collector
 from weft_cli.folder import FolderSource, Loaded
 from weft_cli.news import News
+from weft_cli.watching import watching
 from weft_core.errors import EnvironmentFault
 from weft_core.ingest import replace_all
 from weft_core.model.mesh_config import MeshConfig
@@ -29,7 +29,6 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 SERVER_NAMES = ("weft.weft-system.svc", "weft.weft-system.svc.cluster.local", "weft.local", "localhost")
 _SERVING_LIFETIME = timedelta(days=1)
-_DEBOUNCE_MS = 40
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "info"}
 
 
@@ -67,8 +66,9 @@ class _Serve:
         stopped = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-        loaded = await self._reload()
         async with contextlib.AsyncExitStack() as stack:
+            changes = await stack.enter_async_context(watching(self._config_dir, stopped))
+            loaded = await self._reload()
             if xds_plaintext is not None:
                 server = self._control_plane.server(ServerOptions(address=xds_plaintext), None)
             else:
@@ -83,7 +83,7 @@ class _Serve:
             runner = await http.start(http.make_app(self._control_plane.metrics, lambda: self._ready), host, port)
             stack.push_async_callback(runner.cleanup)
             self._ready = True
-            async for _changes in awatch(self._config_dir, debounce=_DEBOUNCE_MS, step=10, stop_event=stopped):
+            async for _burst in changes:
                 try:
                     await self._reload()
                 except EnvironmentFault as fault:

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from watchfiles import awatch
-
 from weft_cli import logging as weft_logging
 from weft_cli.control_plane import ControlPlane, tune_garbage_collector
 from weft_cli.envoy import find_envoy
@@ -20,6 +18,7 @@ from weft_cli.up.ports import LOOPBACK
 from weft_cli.up.progress import Progress, make_console
 from weft_cli.up.state import State
 from weft_cli.up.supervisor import Supervisor
+from weft_cli.watching import watching
 from weft_core.errors import EnvironmentFault
 from weft_core.model.mesh_config import MeshConfig
 from weft_core.problems import Problem, Severity
@@ -30,8 +29,6 @@ from weft_injector.renewer import Renewer
 from weft_xds.server import ServerOptions, TlsMaterial
 
 _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "dim"}
-_DEBOUNCE_MS = 40
-"""How long a burst of file events is gathered: an editor writes a file in several steps."""
 
 
 def run_up(
@@ -97,34 +94,38 @@ class _Up:
                 renewer.close()
 
     async def _live(self, mesh: LocalMesh, supervisor: Supervisor, logs: LogSink) -> None:
-        interrupted = asyncio.ensure_future(supervisor.interrupted.wait())
-        starting = asyncio.ensure_future(self._start(mesh, supervisor, logs))
-        await asyncio.wait({interrupted, starting}, return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():
-            starting.cancel()
-            await asyncio.wait({starting})
-            return
-        starting.result()
-        watching = asyncio.ensure_future(self._watch(mesh))
-        await asyncio.wait({interrupted, watching}, return_when=asyncio.FIRST_COMPLETED)
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        """Follow the folder until interrupted. Edits count from the first reading on, also while it starts."""
+        async with watching(self._folder) as changes:
+            await mesh.reload()
+            if not mesh.workloads:
+                raise EnvironmentFault(
+                    f"{self._folder} describes no workload to run: it needs a Deployment or a Pod, and a Service for it"
+                )
+            parts = [
+                asyncio.ensure_future(part)
+                for part in (supervisor.interrupted.wait(), self._follow(mesh, changes), self._welcome(mesh, logs))
+            ]
+            try:
+                interrupted, *others = parts
+                while not interrupted.done():
+                    await asyncio.wait({part for part in parts if not part.done()}, return_when=asyncio.FIRST_COMPLETED)
+                    for part in others:
+                        if part.done():
+                            part.result()
+            finally:
+                for part in parts:
+                    part.cancel()
+                await asyncio.wait(parts)
 
-    async def _start(self, mesh: LocalMesh, supervisor: Supervisor, logs: LogSink) -> None:
-        await mesh.reload()
-        if not mesh.workloads:
-            raise EnvironmentFault(
-                f"{self._folder} describes no workload to run: it needs a Deployment or a Pod, and a Service for it"
-            )
-        await supervisor.wait_ready()
+    async def _welcome(self, mesh: LocalMesh, logs: LogSink) -> None:
+        await mesh.wait_ready()
         hints = {"stop": "Ctrl-C"}
         if isinstance(logs, FileLogs):
             hints["logs"] = str(logs.folder)
         self._progress.done(mesh.urls(), hints=hints)
 
-    async def _watch(self, mesh: LocalMesh) -> None:
-        async for _changes in awatch(self._folder, debounce=_DEBOUNCE_MS, step=10, rust_timeout=1000):
+    async def _follow(self, mesh: LocalMesh, changes: AsyncIterator[None]) -> None:
+        async for _burst in changes:
             try:
                 await mesh.reload()
             except EnvironmentFault as fault:

@@ -58,6 +58,8 @@ class LocalMesh:
     workloads: dict[ProxyId, LocalWorkload] = field(default_factory=dict)
     _ports: PortAllocator = field(init=False)
     _ready: set[str] = field(default_factory=set)
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever a process becomes ready or ends, and after each reading."""
     _news: News = field(default_factory=News)
 
     def __post_init__(self) -> None:
@@ -78,6 +80,13 @@ class LocalMesh:
         for problem in self._news.of(self.source.locate((*loaded.problems, *plan.problems, *all_problems(registry)))):
             self.tell(problem)
         await self._reconcile(plan.workloads)
+        self._moved.set()
+
+    async def wait_ready(self) -> None:
+        """Until all processes of all workloads are ready; those that come and go meanwhile are taken into account."""
+        while not all(self._is_ready(workload) for workload in self.workloads.values()):
+            self._moved.clear()
+            await self._moved.wait()
 
     def on_event(self, event: ProcessEvent) -> None:
         """Listen to the supervisor: a Pod is an endpoint while its process and its sidecar are ready."""
@@ -93,15 +102,17 @@ class LocalMesh:
             if event.name in (workload.name, proxy_name(workload)) and pod is not None:
                 self._mark(pod)
         self.control_plane.fanout.schedule()
+        self._moved.set()
+
+    def _is_ready(self, workload: LocalWorkload) -> bool:
+        return proxy_name(workload) in self._ready and (not workload.argv or workload.name in self._ready)
 
     def _mark(self, pod: k8s.Pod) -> None:
         """Write a Pod's Ready condition, as the kubelet would."""
         workload = next(
             (w for p, w in self.workloads.items() if (p.namespace, p.name) == (pod.namespace, pod.name)), None
         )
-        ready = workload is not None and proxy_name(workload) in self._ready
-        if ready and workload is not None and workload.argv:
-            ready = workload.name in self._ready
+        ready = workload is not None and self._is_ready(workload)
         condition = k8s.Condition(type="Ready", status="True" if ready else "False")
         status = msgspec.structs.replace(pod.status, conditions=(condition,))
         key: Key = (pod.namespace, pod.name)

@@ -148,7 +148,13 @@ def _environment(
 ) -> Mapping[str, str]:
     env = {key: value for key, value in environment.items() if key not in _PROXY_VARIABLES}
     env |= {var.name: var.value for container in pod.spec.containers[:1] for var in container.env if var.value}
-    env |= {"HOST": LOOPBACK, "POD_NAME": pod.metadata.name, "POD_NAMESPACE": pod.metadata.namespace, "NO_PROXY": ""}
+    env |= {
+        "HOST": LOOPBACK,
+        "POD_NAME": pod.name,
+        "HOSTNAME": pod.name,
+        "POD_NAMESPACE": pod.metadata.namespace,
+        "NO_PROXY": "",
+    }
     env |= {f"PORT_{target}": str(ports.application_port(target)) for target in targets}
     env |= {"PORT": str(ports.application_port(targets[0]))} if targets else {}
     proxy = f"http://{LOOPBACK}:{ports.proxy}"

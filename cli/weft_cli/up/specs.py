@@ -14,6 +14,7 @@ def proxy_process(workload: LocalWorkload, envoy: Path, bootstrap: Path) -> Proc
         name=proxy_name(workload),
         argv=(
             *(str(envoy), "--config-path", bootstrap.name, "--concurrency", "1"),
+            *("--drain-strategy", "immediate", "--drain-time-s", "5"),  # a policy holds for open connections at once
             *("--log-level", "warning", "--disable-hot-restart", "--log-format", "%Y-%m-%d %T.%e %l %n: %v"),
         ),
         cwd=bootstrap.parent,

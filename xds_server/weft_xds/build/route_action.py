@@ -3,6 +3,7 @@
 from typing import Final
 
 from envoy.config.route.v3.route_components_pb2 import RouteAction, WeightedCluster
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from weft_core.ir import route as ir
@@ -12,18 +13,19 @@ from weft_xds.build.fraction import runtime_fraction
 from weft_xds.build.headers import header_options
 from weft_xds.build.retry import build_retry_policy
 
+_CLIENTS_LIMIT: Final = RouteAction.MaxStreamDuration(grpc_timeout_header_max=Duration())
 _NOT_TRACED: Final = BoolValue(value=False)
 
 
 def build_route_action(action: ir.Forward) -> RouteAction:
     """Envoy's message.
 
-    The time limit for the request is also the most that a gRPC client may ask for with `grpc-timeout`; a limit of 0
-    is none, and lets the client's stand.
+    A limit of 0 is none, and lets the one stand that a gRPC client asks for with `grpc-timeout`. Any other limit must
+    stand alone: with `max_stream_duration` beside it Envoy ignores `timeout`, and the older field is deprecated.
     """
     message = RouteAction(
         timeout=duration(action.timeout),
-        max_stream_duration=RouteAction.MaxStreamDuration(grpc_timeout_header_max=duration(action.timeout)),
+        max_stream_duration=None if action.timeout else _CLIENTS_LIMIT,
         request_mirror_policies=[_mirror(mirror) for mirror in action.mirrors],
         hash_policy=[_hash_policy(policy) for policy in action.hash_policies],
     )
