@@ -15,7 +15,8 @@ TLS = "tls"
 RAW_BUFFER = "raw_buffer"
 DETECTION_TIMEOUT = timedelta(seconds=5)
 """How long inspections wait for bytes. Then the connection goes on as plain bytes, so that a server that speaks first
-answers late on a port that does not say its protocol. Without a limit, as in Istio, it would never."""
+answers late on a port that does not say its protocol. Without a limit, as by default in Istio, it would never.
+MeshConfig's `protocolDetectionTimeout` sets another one."""
 
 
 class Direction(Enum):

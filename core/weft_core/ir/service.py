@@ -72,7 +72,7 @@ class ServiceRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServicePort:
-    """One port of a service. `target` is the workload's: a number, a container port's name, or 0 for the same number."""
+    """One port of a service. `target` is the workload's: a number, a container port's name, or 0 for `number`."""
 
     number: int
     name: str

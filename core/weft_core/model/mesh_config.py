@@ -18,7 +18,7 @@ from weft_core.model.http_route import HTTPRetry
 from weft_core.model.load_balancer import LocalityLoadBalancerSetting
 from weft_core.model.mistake import Mistake
 from weft_core.model.proxy_config import ProxyConfig
-from weft_core.model.scalars import Bool, Duration, NonEmpty
+from weft_core.model.scalars import Bool, Duration, DurationOrZero, NonEmpty
 from weft_core.model.sidecar import OutboundMode
 
 __all__ = ["AccessLogEncoding", "MeshConfig", "MeshOutboundTrafficPolicy", "PathNormalization", "PathNormalizationType"]
@@ -28,6 +28,21 @@ class MeshOutboundTrafficPolicy(OpenModel):
     """Traffic to destinations that the mesh does not know."""
 
     mode: OutboundMode = Field(OutboundMode.ALLOW_ANY, description="ALLOW_ANY lets it go, REGISTRY_ONLY drops it.")
+
+
+class InboundMode(StrEnum):
+    """Where a sidecar takes its workload to listen."""
+
+    PASSTHROUGH = "PASSTHROUGH"
+    LOCALHOST = "LOCALHOST"
+
+
+class InboundTrafficPolicy(OpenModel):
+    """Traffic from a sidecar to its own workload."""
+
+    mode: InboundMode = Field(
+        InboundMode.PASSTHROUGH, description="PASSTHROUGH: to the address that was called; LOCALHOST: to 127.0.0.1."
+    )
 
 
 class PathNormalizationType(StrEnum):
@@ -63,8 +78,8 @@ class MeshConfig(OpenModel):
             "ca", "caCertificates", "certificates", "configSources", "defaultInboundHttpRetryPolicy",
             "defaultTrafficPolicy", "defaultDestinationRuleSelector", "disableEnvoyListenerLog", "discoverySelectors",
             "enableEnvoyAccessLogService", "enablePrometheusMerge", "hboneIdleTimeout", "inboundClusterStatName",
-            "inboundTrafficPolicy", "ingressClass", "ingressControllerMode", "ingressSelector", "ingressService",
-            "localityLbSettings", "meshMTLS", "outboundClusterStatName", "protocolDetectionTimeout", "proxyHttpPort",
+            "ingressClass", "ingressControllerMode", "ingressSelector", "ingressService",
+            "localityLbSettings", "meshMTLS", "outboundClusterStatName", "proxyHttpPort",
             "proxyInboundListenPort", "proxyListenPort", "serviceEntryVisibility", "serviceScopeConfigs",
             "serviceSettings", "thriftConfig", "tlsDefaults", "verifyCertificateAtClient", "zoneAwareLbSetting",
         }
@@ -75,6 +90,10 @@ class MeshConfig(OpenModel):
     root_namespace: NonEmpty = Field("istio-system", description="Namespace whose policies hold for the mesh.")
     outbound_traffic_policy: MeshOutboundTrafficPolicy = Field(
         MeshOutboundTrafficPolicy(), description="Unknown destinations."
+    )
+    inbound_traffic_policy: InboundTrafficPolicy = Field(InboundTrafficPolicy(), description="Own workload.")
+    protocol_detection_timeout: DurationOrZero | None = Field(
+        None, description="Wait for the first bytes where no protocol is named: 5s; 0s for ever."
     )
     access_log_file: str = Field("", description="/dev/stdout, a file, or nothing: no access log.")
     access_log_format: str = Field("", description="Envoy's format string, or a JSON object of them.")

@@ -29,6 +29,7 @@ from weft_core.view.gateway_tls import pushed_secrets, server_tls
 from weft_core.view.gateways import GatewayId, GatewayPort, GatewayServer, Speech, gateway_ports
 from weft_core.view.http_managers import http_filters, http_settings, network_security_filters, security_filters
 from weft_core.view.local_ports import localised
+from weft_core.view.mesh import detection_timeout
 from weft_core.view.mesh_tls import HTTP_ALPN, TCP_ALPN
 from weft_core.view.readiness import ANY_ADDRESS, LOOPBACK
 from weft_core.view.route_match import Viewpoint
@@ -68,6 +69,7 @@ def _listener(db: Registry, gateway: GatewayId, port: GatewayPort) -> Listener |
         direction=Direction.OUTBOUND,
         filter_chains=chains,
         listener_filters=(ListenerFilter(Inspection.TLS),) if tls else (),
+        detection_timeout=detection_timeout(db),
         access_logs=listener_access_logs(db),
         origins=tuple(ObjectRef(kind="Gateway", namespace=key[0], name=key[1]) for key in origins),
     )

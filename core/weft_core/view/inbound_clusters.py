@@ -11,11 +11,13 @@ from weft_core.ir.load_assignment import Endpoint, LoadAssignment, LocalityEndpo
 from weft_core.ir.service import Protocol
 from weft_core.ir.traffic_policy import Algorithm, LoadBalancer
 from weft_core.model.connection_pool import ConnectionPoolSettings
+from weft_core.model.mesh_config import InboundMode
 from weft_core.names import INBOUND_PASSTHROUGH_CLUSTER, inbound_cluster
 from weft_core.registry import Registry
 from weft_core.view.connection_pool import Pool, pool
 from weft_core.view.destination_rules import destination_rules_for
 from weft_core.view.inbound import InboundId, InboundPort
+from weft_core.view.mesh import mesh
 from weft_core.view.readiness import LOOPBACK
 from weft_core.view.services import service
 from weft_core.view.traffic_policy import policy_blocks
@@ -45,7 +47,7 @@ def inbound_clusters(db: Registry, inbound: InboundId) -> tuple[Cluster, ...]:
 def _cluster(db: Registry, inbound: InboundId, port: InboundPort) -> Cluster:
     name = inbound_cluster(port.number)
     limits = _limits(db, inbound, port)
-    address = _application(inbound, port)
+    address = _application(inbound, port, on_loopback=_listens_on_loopback(db))
     found = service(db, port.service)
     return Cluster(
         name=name,
@@ -77,7 +79,13 @@ def _spoken(protocol: Protocol) -> HttpProtocol:
     return HttpProtocol.DOWNSTREAM if protocol is Protocol.AUTO else HttpProtocol.HTTP1
 
 
-def _application(inbound: InboundId, port: InboundPort) -> Endpoint | None:
+@query
+def _listens_on_loopback(db: Registry) -> bool:
+    """Whether workloads are taken to listen on 127.0.0.1, rather than wherever they were called."""
+    return mesh(db).inbound_traffic_policy.mode is InboundMode.LOCALHOST
+
+
+def _application(inbound: InboundId, port: InboundPort, *, on_loopback: bool) -> Endpoint | None:
     """Where the application listens, if that is known beforehand."""
     if port.endpoint.startswith("unix://"):
         return Endpoint(address=port.endpoint, port=0)
@@ -86,7 +94,7 @@ def _application(inbound: InboundId, port: InboundPort) -> Endpoint | None:
         number = int(port.endpoint.rpartition(":")[2])
     if inbound.local is not None:
         return Endpoint(address=LOOPBACK, port=inbound.local.application_port(number))
-    return Endpoint(address=LOOPBACK, port=number) if port.endpoint else None
+    return Endpoint(address=LOOPBACK, port=number) if port.endpoint or on_loopback else None
 
 
 def _limits(db: Registry, inbound: InboundId, port: InboundPort) -> Pool:

@@ -41,6 +41,7 @@ from weft_core.view.http_managers import (
 from weft_core.view.inbound import InboundId, InboundPort, inbound_port_levels
 from weft_core.view.inbound_chains import Handlers, inspects_http, inspects_tls, port_chains
 from weft_core.view.local_ports import localised
+from weft_core.view.mesh import detection_timeout
 from weft_core.view.mesh_tls import HTTP_ALPN, TCP_ALPN, mesh_tls
 from weft_core.view.peer_authentication import MutualTlsMode, mutual_tls_mode
 from weft_core.view.readiness import ANY_ADDRESS, LOOPBACK
@@ -61,6 +62,7 @@ def inbound_listener(db: Registry, inbound: InboundId) -> Listener:
         addresses=_addresses(inbound),
         direction=Direction.INBOUND,
         listener_filters=_listener_filters(db, inbound),
+        detection_timeout=detection_timeout(db),
         filter_chains=tuple(chains),
         access_logs=listener_access_logs(db),
         origins=_origins(db, inbound),

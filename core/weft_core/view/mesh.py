@@ -1,6 +1,9 @@
 """Mesh-wide settings, in pieces, so that a change of one setting disturbs only who reads it."""
 
+from datetime import timedelta
+
 from weft_core.graph import query
+from weft_core.ir.listener import DETECTION_TIMEOUT
 from weft_core.model.mesh_config import MeshConfig
 from weft_core.registry import MESH, Registry
 
@@ -17,6 +20,13 @@ def mesh(db: Registry) -> MeshConfig:
 def root_namespace(db: Registry) -> str:
     """The namespace whose policies hold for the whole mesh."""
     return mesh(db).root_namespace
+
+
+@query
+def detection_timeout(db: Registry) -> timedelta:
+    """How long listeners wait for the first bytes of a connection whose protocol nobody names; 0: for ever."""
+    wanted = mesh(db).protocol_detection_timeout
+    return DETECTION_TIMEOUT if wanted is None else wanted
 
 
 @query

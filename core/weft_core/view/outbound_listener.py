@@ -25,6 +25,7 @@ from weft_core.registry import Registry
 from weft_core.view.access_log import access_logs, listener_access_logs
 from weft_core.view.connection_match import connection_match, without_overlaps
 from weft_core.view.http_managers import STAT_NAME_END, http_settings, outbound_manager
+from weft_core.view.mesh import detection_timeout
 from weft_core.view.outbound_listeners import (
     HttpProxyId,
     Member,
@@ -100,6 +101,7 @@ def _port_listener(db: Registry, key: PortListenerId) -> Listener:
         direction=Direction.OUTBOUND,
         bind=False,
         listener_filters=tuple(_inspections(key, chains)),
+        detection_timeout=detection_timeout(db),
         filter_chains=tuple(chains),
         default_filter_chain=default,
         access_logs=listener_access_logs(db),
