@@ -28,8 +28,8 @@ from weft_core.model.mesh_config import MeshConfig
 from weft_core.proxy import LocalPorts, ProxyId, ProxyKind
 from weft_core.registry import MESH, Registry, Settings
 
-settings.register_profile("default", deadline=None, derandomize=True, max_examples=50)
-settings.register_profile("thorough", deadline=None, max_examples=2000, print_blob=True)
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=500, print_blob=True)
 settings.load_profile(os.environ.get("WEFT_HYPOTHESIS_PROFILE", "default"))
 
 PROXIES = (
@@ -131,7 +131,8 @@ def http_rule(draw: st.DrawFn) -> dict[str, Any]:
     """One HTTP rule: it sends requests on, or answers them."""
     match = draw(some("matches"))
     if draw(st.integers(0, 5)) == 0:
-        return present(match=match) | draw(one("answers"))
+        answer: dict[str, Any] = draw(one("answers"))
+        return present(match=match) | answer
     features = {key: value for feature in draw(some("features", 3)) for key, value in feature.items()}
     if "mirror" in features:
         features.pop("mirrors", None)
@@ -348,11 +349,14 @@ DOCUMENTS: Mapping[str, tuple[st.SearchStrategy[Any], tuple[str, ...], tuple[str
 }
 """Kind → contents, namespaces and names."""
 
+FREQUENT = ("VirtualService", "DestinationRule", "Service", "ServiceEntry") * 3
+"""Kinds with so many features that they are worth more examples than the others."""
+
 
 @st.composite
-def edit(draw: st.DrawFn, kinds: tuple[str, ...] = tuple(DOCUMENTS)) -> Edit:
+def edit(draw: st.DrawFn) -> Edit:
     """Something is written, or sometimes removed."""
-    kind = draw(st.sampled_from(kinds))
+    kind = draw(st.sampled_from([*DOCUMENTS, *FREQUENT]))
     contents, namespaces, names = DOCUMENTS[kind]
     address = Address(kind, draw(st.sampled_from(namespaces)), draw(st.sampled_from(names)))
     return Edit(address, None if draw(st.integers(0, 4)) == 0 else draw(contents))
@@ -425,8 +429,14 @@ def _write(registry: Registry, address: Address, row: Any) -> None:
 def strategies() -> Strategies:
     """What tests draw from."""
     edits = st.lists(edit(), min_size=1, max_size=3)
-    more = st.lists(edit(), min_size=5, max_size=20)
+    more = st.lists(edit(), min_size=8, max_size=30)
     return Strategies(edits=edits, meshes=st.builds(lambda first, then: [*first, *then], beginning(), more))
+
+
+@pytest.fixture(scope="session")
+def key_pair() -> Mapping[str, str]:
+    """The certificate, key and root that Secrets of meshes hold, by the names of their entries."""
+    return certificate()
 
 
 @pytest.fixture(scope="session")

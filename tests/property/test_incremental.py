@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weft_core.proxy import ProxyId
-from weft_xds.fanout import Fanout
+from weft_xds.fanout import Fanout, Marks
 from weft_xds.frames import Frame
 from weft_xds.quarantine import Quarantine
 from weft_xds.render import KEYS, frames
@@ -29,7 +29,7 @@ class Follower:
         self.has: dict[str, dict[str, Frame]] = {type_url: {} for type_url in KEYS.values()}
         self.mark({type_url: {ALL} for type_url in self.has})
 
-    def mark(self, marks: "dict[str, Collection[str]]") -> None:
+    def mark(self, marks: Marks) -> None:
         for type_url, names in marks.items():
             everything = [name for full in self.view.full(type_url) for name in full.versions]
             wanted = [*everything, *self.view.last(type_url), *self.has[type_url]] if ALL in names else names
