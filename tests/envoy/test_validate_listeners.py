@@ -26,7 +26,7 @@ from weft_core.ir.listener import (
     Listener,
     ListenerFilter,
 )
-from weft_core.ir.rbac import TextMatch, TextMatcher
+from weft_core.ir.string_match import MatchKind, StringMatch
 from weft_core.ir.tls import MeshSecret
 from weft_core.model.decode import decode
 from weft_core.model.mesh_config import MeshConfig
@@ -192,7 +192,7 @@ EVERY_TLS = DownstreamTls(
     certificates=(MeshSecret(name="default"),),
     client_certificate=ClientCertificate.OPTIONAL,
     trust=MeshSecret(name="ROOTCA"),
-    alt_names=(AltName(AltNameKind.DNS, TextMatcher(TextMatch.SUFFIX, ".a.com")),),
+    alt_names=(AltName(AltNameKind.DNS, StringMatch(MatchKind.SUFFIX, ".a.com")),),
     certificate_hashes=("ab" * 32,),
     spki_hashes=("NvqYIYSbgK2vCJpQhObf77vv+bQWtc5ek5RIOwPiC9A=",),
     alpn=("h2",),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TypeAlias
 
-from weft_core.ir.rbac import TextMatcher
+from weft_core.ir.string_match import StringMatch
 from weft_core.ir.tls import CertificateFiles, MeshSecret, PushedSecret, RootsFile
 
 
@@ -39,7 +39,7 @@ class AltName:
     """A subject alternative name that is accepted in the client's certificate."""
 
     kind: AltNameKind
-    matcher: TextMatcher
+    matcher: StringMatch
 
 
 Certificate: TypeAlias = MeshSecret | PushedSecret | CertificateFiles

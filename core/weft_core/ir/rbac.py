@@ -8,26 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+from weft_core.ir.string_match import StringMatch
 from weft_core.problems import ObjectRef
-
-
-class TextMatch(Enum):
-    """How a text is compared."""
-
-    EXACT = "exact"
-    PREFIX = "prefix"
-    SUFFIX = "suffix"
-    REGEX = "regex"
-    """The whole text (RE2)."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextMatcher:
-    """A comparison with one text."""
-
-    kind: TextMatch
-    text: str
-    ignore_case: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +42,7 @@ class Not:
 class PeerName:
     """The peer's verified identity, its certificate's URI SAN (`spiffe://…`). Never holds without mutual TLS."""
 
-    matcher: TextMatcher
+    matcher: StringMatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +77,7 @@ class DestinationPort:
 class RequestedServerName:
     """The TLS server name (SNI)."""
 
-    matcher: TextMatcher
+    matcher: StringMatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +85,14 @@ class Header:
     """A request header or pseudo-header; a matcher of None asks for presence."""
 
     name: str
-    matcher: TextMatcher | None
+    matcher: StringMatch | None
 
 
 @dataclass(frozen=True, slots=True)
 class UrlPath:
     """The path without its query, as normalised before the filter."""
 
-    matcher: TextMatcher
+    matcher: StringMatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +111,7 @@ class Metadata:
 
     filter: str
     path: tuple[str, ...]
-    matcher: TextMatcher
+    matcher: StringMatch
     in_list: bool = False
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, StrEnum
 
+from weft_core.ir.string_match import StringMatch
 from weft_core.ir.traffic_policy import HashPolicy, TcpSettings
 from weft_core.problems import ObjectRef
 
@@ -15,25 +16,6 @@ MILLION = 1_000_000
 MAX_DIRECT_RESPONSE_BODY = 1 << 20
 """Bytes; Envoy's own limit is 4 KiB, Istio's 1 MiB."""
 NO_TCP_SETTINGS = TcpSettings()
-
-
-class MatchKind(StrEnum):
-    """How a text is compared."""
-
-    EXACT = "exact"
-    PREFIX = "prefix"
-    REGEX = "regex"
-    PRESENT = "present"
-    """It only has to be there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StringMatch:
-    """A comparison of one text. Regular expressions are RE2 and must match all of it."""
-
-    kind: MatchKind
-    value: str = ""
-    ignore_case: bool = False
 
 
 class PathKind(StrEnum):

@@ -22,17 +22,16 @@ from weft_core.ir.rbac import (
     PeerName,
     RemoteIp,
     RequestedServerName,
-    TextMatch,
-    TextMatcher,
     UriTemplate,
     UrlPath,
 )
+from weft_core.ir.string_match import MatchKind, StringMatch
 
 JWT_FILTER: Final = "envoy.filters.http.jwt_authn"
 SPIFFE: Final = "spiffe://"
 LOCAL_TRUST_DOMAIN: Final = "cluster.local"
 """In policies this always means the mesh's own trust domain, whatever that is called."""
-_ANY: Final = TextMatcher(TextMatch.REGEX, ".+")
+_ANY: Final = StringMatch(MatchKind.REGEX, ".+")
 _SEGMENT: Final = "[^/]+"
 _EXPERIMENTAL: Final = "experimental."
 
@@ -60,15 +59,15 @@ class Attribute:
     """It says what is asked for (a permission), not who asks (a principal)."""
 
 
-def text(value: str, *, ignore_case: bool = False) -> TextMatcher:
+def text(value: str, *, ignore_case: bool = False) -> StringMatch:
     """A value with Istio's wildcards."""
     if value == "*":
         return _ANY
     if value.startswith("*"):
-        return TextMatcher(TextMatch.SUFFIX, value[1:], ignore_case)
+        return StringMatch(MatchKind.SUFFIX, value[1:], ignore_case)
     if value.endswith("*"):
-        return TextMatcher(TextMatch.PREFIX, value[:-1], ignore_case)
-    return TextMatcher(TextMatch.EXACT, value, ignore_case)
+        return StringMatch(MatchKind.PREFIX, value[:-1], ignore_case)
+    return StringMatch(MatchKind.EXACT, value, ignore_case)
 
 
 def principal(value: str, context: PolicyContext) -> Condition:
@@ -188,17 +187,17 @@ def condition_attribute(key: str) -> Attribute | None:
     return None
 
 
-def _spiffe(value: str) -> TextMatcher:
+def _spiffe(value: str) -> StringMatch:
     """A principal with wildcards, as the whole SPIFFE id: a suffix must not be found in another kind of name."""
     if value == "*":
         return _ANY
     if value.startswith("*"):
-        return TextMatcher(TextMatch.REGEX, f"{SPIFFE}.*{re.escape(value[1:])}")
+        return StringMatch(MatchKind.REGEX, f"{SPIFFE}.*{re.escape(value[1:])}")
     return text(f"{SPIFFE}{value}")
 
 
-def _identity(*, domain: str = _SEGMENT, namespace: str = _SEGMENT, account: str = _SEGMENT) -> TextMatcher:
-    return TextMatcher(TextMatch.REGEX, f"{SPIFFE}{domain}/ns/{namespace}/sa/{account}")
+def _identity(*, domain: str = _SEGMENT, namespace: str = _SEGMENT, account: str = _SEGMENT) -> StringMatch:
+    return StringMatch(MatchKind.REGEX, f"{SPIFFE}{domain}/ns/{namespace}/sa/{account}")
 
 
 def _segment(value: str) -> str:

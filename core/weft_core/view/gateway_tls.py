@@ -1,7 +1,7 @@
 """TLS that a gateway ends: whose certificate it shows, and what it asks of clients."""
 
 from weft_core.ir.downstream_tls import AltName, AltNameKind, ClientCertificate, DownstreamTls, TlsVersion, Trust
-from weft_core.ir.rbac import TextMatch, TextMatcher
+from weft_core.ir.string_match import MatchKind, StringMatch
 from weft_core.ir.tls import CertificateFiles, PushedSecret, RootsFile
 from weft_core.model.server_tls import ServerTLSMode, ServerTLSSettings, TLSProtocol
 from weft_core.registry import Registry
@@ -76,4 +76,4 @@ def _trust(settings: ServerTLSSettings) -> Trust:
 
 def _alt_name(name: str) -> AltName:
     kind = AltNameKind.URI if "://" in name else AltNameKind.DNS
-    return AltName(kind, TextMatcher(TextMatch.EXACT, name))
+    return AltName(kind, StringMatch(MatchKind.EXACT, name))

@@ -2,7 +2,7 @@
 
 from weft_core.graph import query
 from weft_core.ir.downstream_tls import AltName, AltNameKind, ClientCertificate, DownstreamTls, TlsVersion
-from weft_core.ir.rbac import TextMatch, TextMatcher
+from weft_core.ir.string_match import MatchKind, StringMatch
 from weft_core.ir.tls import MeshSecret
 from weft_core.names import CERTIFICATE_SECRET, ROOT_SECRET
 from weft_core.registry import Registry
@@ -34,7 +34,7 @@ def mesh_tls(db: Registry, alpn: tuple[str, ...]) -> DownstreamTls:
         client_certificate=ClientCertificate.REQUIRED,
         trust=MeshSecret(name=ROOT_SECRET),
         alt_names=tuple(
-            AltName(AltNameKind.URI, TextMatcher(TextMatch.PREFIX, f"spiffe://{domain}/"))
+            AltName(AltNameKind.URI, StringMatch(MatchKind.PREFIX, f"spiffe://{domain}/"))
             for domain in trust_domains(db)
         ),
         alpn=alpn,

@@ -1,6 +1,7 @@
 """Cross-origin requests: the policy of a rule."""
 
-from weft_core.ir.route import Cors, MatchKind, StringMatch
+from weft_core.ir.route import Cors
+from weft_core.ir.string_match import MatchKind, StringMatch
 from weft_core.model.virtual_service import CorsPolicy, UnmatchedPreflights
 from weft_core.view.route_match import string_match
 

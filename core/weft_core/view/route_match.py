@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from weft_core.ir.route import (
     ClaimMatch,
     HeaderMatch,
-    MatchKind,
     PathKind,
     PathMatch,
     QueryMatch,
     RouteMatch,
-    StringMatch,
 )
 from weft_core.ir.service import Labels
+from weft_core.ir.string_match import MatchKind, StringMatch
 from weft_core.model.base import StringMatch as StringMatchModel
 from weft_core.model.virtual_service import HTTPMatchRequest, L4MatchAttributes, TLSMatchAttributes
 from weft_core.view.selectors import selects

@@ -29,10 +29,9 @@ from weft_core.ir.rbac import (
     Rbac,
     RbacAction,
     RbacPolicy,
-    TextMatch,
-    TextMatcher,
     UrlPath,
 )
+from weft_core.ir.string_match import MatchKind, StringMatch
 from weft_xds.build.filter_chain import build_filter_chain
 from weft_xds.build.http_connection_manager import build_http_connection_manager
 from weft_xds.build.inbound_route import build_inbound_route
@@ -95,7 +94,7 @@ def test_empty_sets_which_envoy_refuses_become_their_meaning() -> None:
     assert build_permission(AllOf(())).any
 
 
-@pytest.mark.parametrize("condition", [Header("a", None), UrlPath(TextMatcher(TextMatch.EXACT, "/a"))])
+@pytest.mark.parametrize("condition", [Header("a", None), UrlPath(StringMatch(MatchKind.EXACT, "/a"))])
 def test_conditions_of_both_halves(condition: Condition) -> None:
     principal, permission = build_principal(condition), build_permission(condition)
     assert principal.WhichOneof("identifier") == permission.WhichOneof("rule")
@@ -109,7 +108,7 @@ def test_conditions_of_the_wrong_half_are_a_programmers_fault() -> None:
 
 
 def test_metadata_in_lists() -> None:
-    found = build_principal(Metadata("f", ("a", "b"), TextMatcher(TextMatch.EXACT, "c"), in_list=True))
+    found = build_principal(Metadata("f", ("a", "b"), StringMatch(MatchKind.EXACT, "c"), in_list=True))
     matcher = found.sourced_metadata.metadata_matcher
     assert [segment.key for segment in matcher.path] == ["a", "b"]
     assert matcher.value.list_match.one_of.string_match.exact == "c"

@@ -114,5 +114,5 @@ def test_mutual_tls_takes_peers_of_the_mesh_and_no_other(
     registry: Callable[..., Registry],
 ) -> None:
     tls = mesh_tls(registry(settings="{trustDomain: one, trustDomainAliases: [two]}"), HTTP_ALPN)
-    assert [name.matcher.text for name in tls.alt_names] == ["spiffe://one/", "spiffe://two/"]
+    assert [name.matcher.value for name in tls.alt_names] == ["spiffe://one/", "spiffe://two/"]
     assert tls.client_certificate.name == "REQUIRED"

@@ -12,14 +12,13 @@ from weft_core.ir.route import (
     Delay,
     DirectResponse,
     Fault,
-    MatchKind,
     Mirror,
     Redirect,
     RetryPolicy,
     Rewrite,
     Route,
-    StringMatch,
 )
+from weft_core.ir.string_match import MatchKind, StringMatch
 from weft_core.ir.traffic_policy import HashPolicy
 
 if TYPE_CHECKING:

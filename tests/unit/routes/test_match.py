@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 from weft_core.ir.route import (
     ClaimMatch,
     HeaderMatch,
-    MatchKind,
     PathKind,
     PathMatch,
     QueryMatch,
     RouteMatch,
-    StringMatch,
 )
+from weft_core.ir.string_match import MatchKind, StringMatch
 
 if TYPE_CHECKING:
     from tests.unit.routes.conftest import Mesh

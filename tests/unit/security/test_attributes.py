@@ -15,20 +15,19 @@ from weft_core.ir.rbac import (
     PeerName,
     RemoteIp,
     RequestedServerName,
-    TextMatch,
-    TextMatcher,
     UriTemplate,
     UrlPath,
 )
+from weft_core.ir.string_match import MatchKind, StringMatch
 from weft_core.view.authorization_attributes import OPERATION, SOURCE, PolicyContext, condition_attribute
 
 CONTEXT = PolicyContext(namespace="shop", trust_domains=("td", "old"))
 JWT = "envoy.filters.http.jwt_authn"
-ANY = TextMatcher(TextMatch.REGEX, ".+")
+ANY = StringMatch(MatchKind.REGEX, ".+")
 
 
-def exact(value: str) -> TextMatcher:
-    return TextMatcher(TextMatch.EXACT, value)
+def exact(value: str) -> StringMatch:
+    return StringMatch(MatchKind.EXACT, value)
 
 
 def source(field: str, value: str) -> Condition:
@@ -43,8 +42,8 @@ def when(key: str, value: str) -> Condition:
 
 def holds(condition: Condition, identity: str) -> bool:
     assert isinstance(condition, PeerName)
-    assert condition.matcher.kind is TextMatch.REGEX
-    return re.fullmatch(condition.matcher.text, identity) is not None
+    assert condition.matcher.kind is MatchKind.REGEX
+    return re.fullmatch(condition.matcher.value, identity) is not None
 
 
 @pytest.mark.parametrize(
@@ -53,8 +52,8 @@ def holds(condition: Condition, identity: str) -> bool:
         ("*", PeerName(ANY)),
         ("other/ns/a/sa/b", PeerName(exact("spiffe://other/ns/a/sa/b"))),
         ("spiffe://other/ns/a/sa/b", PeerName(exact("spiffe://other/ns/a/sa/b"))),
-        ("other/ns/a/*", PeerName(TextMatcher(TextMatch.PREFIX, "spiffe://other/ns/a/"))),
-        ("*/sa/b", PeerName(TextMatcher(TextMatch.REGEX, "spiffe://.*/sa/b"))),
+        ("other/ns/a/*", PeerName(StringMatch(MatchKind.PREFIX, "spiffe://other/ns/a/"))),
+        ("*/sa/b", PeerName(StringMatch(MatchKind.REGEX, "spiffe://.*/sa/b"))),
         ("td/ns/a/sa/b", AnyOf(tuple(PeerName(exact(f"spiffe://{d}/ns/a/sa/b")) for d in ("td", "old")))),
         ("cluster.local/ns/a/sa/b", AnyOf(tuple(PeerName(exact(f"spiffe://{d}/ns/a/sa/b")) for d in ("td", "old")))),
     ],
@@ -104,10 +103,10 @@ def test_addresses() -> None:
         ("https://a/b/sub", exact("https://a/b"), exact("sub")),
         ("https://a/*", exact("https://a"), ANY),
         ("*/sub", ANY, exact("sub")),
-        ("iss*", TextMatcher(TextMatch.PREFIX, "iss"), ANY),
+        ("iss*", StringMatch(MatchKind.PREFIX, "iss"), ANY),
     ],
 )
-def test_request_principals_divide_at_the_last_slash(value: str, issuer: TextMatcher, subject: TextMatcher) -> None:
+def test_request_principals_divide_at_the_last_slash(value: str, issuer: StringMatch, subject: StringMatch) -> None:
     parts = (Metadata(JWT, ("payload", "iss"), issuer), Metadata(JWT, ("payload", "sub"), subject))
     expected = AllOf(parts)
     if value == "iss*":
@@ -122,8 +121,8 @@ def test_request_principals_divide_at_the_last_slash(value: str, issuer: TextMat
     ("value", "expected"),
     [
         ("/a", UrlPath(exact("/a"))),
-        ("/a*", UrlPath(TextMatcher(TextMatch.PREFIX, "/a"))),
-        ("*.js", UrlPath(TextMatcher(TextMatch.SUFFIX, ".js"))),
+        ("/a*", UrlPath(StringMatch(MatchKind.PREFIX, "/a"))),
+        ("*.js", UrlPath(StringMatch(MatchKind.SUFFIX, ".js"))),
         ("/a/{*}/b", UriTemplate("/a/*/b")),
         ("/a/{**}", UriTemplate("/a/**")),
     ],
@@ -134,12 +133,12 @@ def test_paths(value: str, expected: Condition) -> None:
 
 def test_hosts_have_no_case() -> None:
     found = OPERATION["hosts"].translate("*.A.com", CONTEXT)
-    assert found == Header(":authority", TextMatcher(TextMatch.SUFFIX, ".A.com", ignore_case=True))
+    assert found == Header(":authority", StringMatch(MatchKind.SUFFIX, ".A.com", ignore_case=True))
 
 
 def test_condition_keys() -> None:
     assert when("request.headers[x-a]", "*") == Header("x-a", None)
-    assert when("request.headers[x-a]", "b*") == Header("x-a", TextMatcher(TextMatch.PREFIX, "b"))
+    assert when("request.headers[x-a]", "b*") == Header("x-a", StringMatch(MatchKind.PREFIX, "b"))
     assert when("connection.sni", "a") == RequestedServerName(exact("a"))
     assert when("request.auth.presenter", "a") == Metadata(JWT, ("payload", "azp"), exact("a"))
     nested = ("payload", "a", "b")

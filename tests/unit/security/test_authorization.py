@@ -15,9 +15,8 @@ from weft_core.ir.rbac import (
     PeerName,
     Rbac,
     RbacAction,
-    TextMatch,
-    TextMatcher,
 )
+from weft_core.ir.string_match import MatchKind, StringMatch
 from weft_core.registry import Registry
 from weft_core.view.authorization import authorization
 
@@ -141,7 +140,7 @@ def test_fields_are_anded_values_are_alternatives_and_not_negates(registry: Make
     first, second = rule.permission.conditions
     assert isinstance(first, AllOf)
     methods, paths = first.conditions
-    get, put = TextMatcher(TextMatch.EXACT, "GET"), TextMatcher(TextMatch.PREFIX, "P")
+    get, put = StringMatch(MatchKind.EXACT, "GET"), StringMatch(MatchKind.PREFIX, "P")
     assert methods == AnyOf((Header(":method", get), Header(":method", put)))
     assert isinstance(paths, Not)
     assert second == AnyOf((DestinationPort(1),))
@@ -179,7 +178,7 @@ def test_principals_hold_in_all_trust_domains_of_the_mesh(registry: Make) -> Non
     (deny,) = http(registry(policy(spec), settings="{trustDomain: one, trustDomainAliases: [two]}"))
     (rule,) = deny.enforced or ()
     identities = [f"spiffe://{domain}/ns/a/sa/b" for domain in ("one", "two")]
-    assert repr([PeerName(TextMatcher(TextMatch.EXACT, name)) for name in identities])[1:-1] in repr(rule.principal)
+    assert repr([PeerName(StringMatch(MatchKind.EXACT, name)) for name in identities])[1:-1] in repr(rule.principal)
 
 
 def test_policies_attached_to_a_gateway_are_about_its_pods(registry: Make) -> None:

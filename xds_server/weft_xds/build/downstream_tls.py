@@ -8,7 +8,7 @@ from google.protobuf.wrappers_pb2 import BoolValue
 from weft_core.ir import downstream_tls as ir
 from weft_core.ir.tls import CertificateFiles, RootsFile
 from weft_xds.build.extension import packed
-from weft_xds.build.text_matcher import build_text_matcher
+from weft_xds.build.string_match import build_string_match
 from weft_xds.build.upstream_tls import TLS_SOCKET, secret_config
 
 _VERSIONS = {
@@ -59,7 +59,7 @@ def _common(tls: ir.DownstreamTls) -> CommonTlsContext:
 def _set_validation(context: CommonTlsContext, tls: ir.DownstreamTls) -> None:
     validation = common.CertificateValidationContext(
         match_typed_subject_alt_names=[
-            common.SubjectAltNameMatcher(san_type=_ALT_NAMES[name.kind], matcher=build_text_matcher(name.matcher))
+            common.SubjectAltNameMatcher(san_type=_ALT_NAMES[name.kind], matcher=build_string_match(name.matcher))
             for name in tls.alt_names
         ],
         verify_certificate_hash=tls.certificate_hashes,

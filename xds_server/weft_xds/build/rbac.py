@@ -20,7 +20,7 @@ from envoy.type.matcher.v3.value_pb2 import ListMatcher, ValueMatcher
 from weft_core.ir import rbac as ir
 from weft_xds.build.address import build_cidr
 from weft_xds.build.extension import packed
-from weft_xds.build.text_matcher import build_text_matcher
+from weft_xds.build.string_match import build_string_match
 
 TCP_STAT_PREFIX: Final = "tcp."
 URI_TEMPLATE_MATCHER: Final = "envoy.path.match.uri_template.uri_template_matcher"
@@ -64,7 +64,7 @@ def build_principal(condition: ir.Condition) -> Principal:
         case ir.Not(inner):
             return Principal(not_id=build_principal(inner))
         case ir.PeerName(matcher):
-            return Principal(authenticated=Principal.Authenticated(principal_name=build_text_matcher(matcher)))
+            return Principal(authenticated=Principal.Authenticated(principal_name=build_string_match(matcher)))
         case ir.DirectRemoteIp(block):
             return Principal(direct_remote_ip=build_cidr(block))
         case ir.RemoteIp(block):
@@ -72,7 +72,7 @@ def build_principal(condition: ir.Condition) -> Principal:
         case ir.Header():
             return Principal(header=_header(condition))
         case ir.UrlPath(matcher):
-            return Principal(url_path=PathMatcher(path=build_text_matcher(matcher)))
+            return Principal(url_path=PathMatcher(path=build_string_match(matcher)))
         case ir.Metadata():
             return Principal(sourced_metadata=_metadata(condition))
         case _:
@@ -95,11 +95,11 @@ def build_permission(condition: ir.Condition) -> Permission:
         case ir.DestinationPort(port):
             return Permission(destination_port=port)
         case ir.RequestedServerName(matcher):
-            return Permission(requested_server_name=build_text_matcher(matcher))
+            return Permission(requested_server_name=build_string_match(matcher))
         case ir.Header():
             return Permission(header=_header(condition))
         case ir.UrlPath(matcher):
-            return Permission(url_path=PathMatcher(path=build_text_matcher(matcher)))
+            return Permission(url_path=PathMatcher(path=build_string_match(matcher)))
         case ir.UriTemplate(template):
             config = packed(UriTemplateMatchConfig(path_template=template))
             return Permission(uri_template=TypedExtensionConfig(name=URI_TEMPLATE_MATCHER, typed_config=config))
@@ -152,11 +152,11 @@ def _any_permission(found: list[Permission]) -> Permission:
 def _header(condition: ir.Header) -> HeaderMatcher:
     if condition.matcher is None:
         return HeaderMatcher(name=condition.name, present_match=True)
-    return HeaderMatcher(name=condition.name, string_match=build_text_matcher(condition.matcher))
+    return HeaderMatcher(name=condition.name, string_match=build_string_match(condition.matcher))
 
 
 def _metadata(condition: ir.Metadata) -> SourcedMetadata:
-    value = ValueMatcher(string_match=build_text_matcher(condition.matcher))
+    value = ValueMatcher(string_match=build_string_match(condition.matcher))
     if condition.in_list:
         value = ValueMatcher(list_match=ListMatcher(one_of=value))
     path = [MetadataMatcher.PathSegment(key=key) for key in condition.path]

@@ -8,6 +8,7 @@ from envoy.type.matcher.v3.value_pb2 import ListMatcher, OrMatcher, ValueMatcher
 
 from weft_core.ir import route as ir
 from weft_core.ir.authn import PAYLOAD
+from weft_core.ir.string_match import MatchKind
 from weft_xds.build.string_match import build_string_match
 
 JWT_FILTER: Final = "envoy.filters.http.jwt_authn"
@@ -50,7 +51,7 @@ def _header(header: ir.HeaderMatch) -> HeaderMatcher:
     message = HeaderMatcher(
         name=header.name, invert_match=header.invert, treat_missing_header_as_empty=header.missing_is_empty
     )
-    if header.match.kind is ir.MatchKind.PRESENT:
+    if header.match.kind is MatchKind.PRESENT:
         message.present_match = True
     else:
         message.string_match.CopyFrom(build_string_match(header.match))
@@ -58,7 +59,7 @@ def _header(header: ir.HeaderMatch) -> HeaderMatcher:
 
 
 def _query_parameter(parameter: ir.QueryMatch) -> QueryParameterMatcher:
-    if parameter.match.kind is ir.MatchKind.PRESENT:
+    if parameter.match.kind is MatchKind.PRESENT:
         return QueryParameterMatcher(name=parameter.name, present_match=True)
     return QueryParameterMatcher(name=parameter.name, string_match=build_string_match(parameter.match))
 

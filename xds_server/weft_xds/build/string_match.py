@@ -1,9 +1,9 @@
-"""Comparisons of texts in routes."""
+"""Comparisons of texts."""
 
 from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
-from weft_core.ir.route import MatchKind, StringMatch
+from weft_core.ir.string_match import MatchKind, StringMatch
 
 
 def build_string_match(match: StringMatch) -> StringMatcher:
@@ -13,6 +13,8 @@ def build_string_match(match: StringMatch) -> StringMatcher:
             return StringMatcher(exact=match.value, ignore_case=match.ignore_case)
         case MatchKind.PREFIX:
             return StringMatcher(prefix=match.value, ignore_case=match.ignore_case)
+        case MatchKind.SUFFIX:
+            return StringMatcher(suffix=match.value, ignore_case=match.ignore_case)
         case MatchKind.REGEX:
             return StringMatcher(safe_regex=RegexMatcher(regex=match.value))
         case MatchKind.PRESENT:

@@ -11,8 +11,6 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2 as common
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, UpstreamTlsContext
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
-from google.protobuf.any_pb2 import Any
-from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 
 from weft_core.ir.tls import (
@@ -26,6 +24,7 @@ from weft_core.ir.tls import (
     UpstreamTls,
 )
 from weft_core.names import CERTIFICATES_DIRECTORY, SECRET_FILES
+from weft_xds.build.extension import packed
 from weft_xds.build.load_assignment import TLS_MODE
 
 TLS_SOCKET: Final = "envoy.transport_sockets.tls"
@@ -43,7 +42,7 @@ _SanType = common.SubjectAltNameMatcher.SanType
 def build_transport_socket(tls: UpstreamTls) -> TransportSocket:
     """TLS for every connection of a cluster."""
     context = UpstreamTlsContext(common_tls_context=_common(tls), sni=tls.sni)
-    return TransportSocket(name=TLS_SOCKET, typed_config=_packed(context))
+    return TransportSocket(name=TLS_SOCKET, typed_config=packed(context))
 
 
 def build_transport_socket_matches(transport: MutualTlsByEndpoint) -> list[Cluster.TransportSocketMatch]:
@@ -112,12 +111,6 @@ def _set_validation(context: CommonTlsContext, roots: TrustedRoots, names: tuple
                 validation.crl.filename = roots.revoked
 
 
-def _packed(message: Message) -> Any:
-    packed = Any()
-    packed.Pack(message, deterministic=True)
-    return packed
-
-
 def _file_secret(name: str, path: str) -> SdsSecretConfig:
     source = config_source.PathConfigSource(path=path, watched_directory=WatchedDirectory(path=CERTIFICATES_DIRECTORY))
     return SdsSecretConfig(
@@ -130,5 +123,5 @@ _FROM_FILES: Final = {name: _file_secret(name, path) for name, path in SECRET_FI
 _PLAINTEXT: Final = Cluster.TransportSocketMatch(
     name="tlsMode-disabled",
     match=Struct(),
-    transport_socket=TransportSocket(name="envoy.transport_sockets.raw_buffer", typed_config=_packed(RawBuffer())),
+    transport_socket=TransportSocket(name="envoy.transport_sockets.raw_buffer", typed_config=packed(RawBuffer())),
 )
