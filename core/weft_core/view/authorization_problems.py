@@ -12,10 +12,9 @@ from weft_core.registry import Key, Registry
 from weft_core.view.authorization import DRY_RUN_ANNOTATION
 from weft_core.view.authorization_rules import http_attributes
 from weft_core.view.finding import finding
-from weft_core.view.mesh import root_namespace
 from weft_core.view.policy_scope import concerns, match_labels, policy_namespaces, targets
 from weft_core.view.proxies import Workload
-from weft_core.view.selector_problems import pod_namespaces, selects_no_pods, workloads_in
+from weft_core.view.selector_problems import governed_namespaces, selects_no_pods, unserved_targets, workloads_in
 from weft_core.view.selectors import labels_of
 from weft_core.view.workload_ports import selected_ports
 
@@ -30,7 +29,11 @@ def authorization_policy_problems(db: Registry, key: Key) -> tuple[Problem, ...]
     row = db.authorization_policies.get(key)
     if row is None:
         return ()
-    found = [*_custom(row), *_targets(row), *_allows_nothing(row)]
+    found = [
+        *_custom(row),
+        *unserved_targets(row.meta.ref, row.spec, "nothing is protected by this one"),
+        *_allows_nothing(row),
+    ]
     if not targets(row.spec):
         found += [*_selects_nothing(db, row), *_on_tcp(db, row), *_claims(db, row)]
     return tuple(found)
@@ -48,19 +51,6 @@ def _custom(row: Row) -> Iterator[Problem]:
         )
 
 
-def _targets(row: Row) -> Iterator[Problem]:
-    for index, target in enumerate(targets(row.spec)):
-        if target.kind != "Gateway":
-            yield finding(
-                row.meta.ref,
-                ("targetRefs", index) if row.spec.target_refs else ("targetRef",),
-                code=Code.UNSUPPORTED_FIELD,
-                severity=Severity.ERROR,
-                message=f"policies attached to a {target.kind} are not in force: nothing is protected by this one",
-                fix="select the workloads by selector.matchLabels",
-            )
-
-
 def _allows_nothing(row: Row) -> Iterator[Problem]:
     trial = row.meta.annotations.get(DRY_RUN_ANNOTATION, "").lower() == "true"
     if row.spec.action is Action.ALLOW and not row.spec.rules and not trial:
@@ -74,19 +64,13 @@ def _allows_nothing(row: Row) -> Iterator[Problem]:
         )
 
 
-def _places(db: Registry, row: Row) -> tuple[str, ...]:
-    """The namespaces whose pods the policy is about: in the root namespace it is about all."""
-    own = row.meta.namespace
-    return pod_namespaces(db) if own == root_namespace(db) else (own,)
-
-
 def _selects_nothing(db: Registry, row: Row) -> Iterator[Problem]:
     yield from selects_no_pods(
         db,
         row.meta.ref,
         ("selector", "matchLabels"),
         match_labels(row.spec),
-        namespaces=_places(db, row),
+        namespaces=governed_namespaces(db, row.meta.namespace),
         effect="nothing is protected by this policy",
     )
 
@@ -123,7 +107,7 @@ def _reaches(rule: Rule, port: str) -> bool:
 def _claims(db: Registry, row: Row) -> Iterator[Problem]:
     """Questions about tokens that nobody verifies: a token that was not verified counts as none."""
     paths = [("rules", index, *path) for index, rule in enumerate(row.spec.rules) for path in _token_paths(rule)]
-    pods = workloads_in(db, _places(db, row), match_labels(row.spec)) if paths else ()
+    pods = workloads_in(db, governed_namespaces(db, row.meta.namespace), match_labels(row.spec)) if paths else ()
     bare = next((pod for pod in pods if not _verifies_tokens(db, pod)), None)
     for path in paths if bare else ():
         yield finding(

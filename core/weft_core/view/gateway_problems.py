@@ -33,6 +33,7 @@ def _selects_nothing(db: Registry, row: Config[Gateway]) -> Iterator[Problem]:
         row.spec.selector,
         namespaces=pod_namespaces(db),
         effect="no proxy opens these servers",
+        code=Code.REFERENCED_RESOURCE_NOT_FOUND,
     )
 
 

@@ -9,9 +9,8 @@ from weft_core.problems import Code, Problem, Severity
 from weft_core.registry import Key, Registry
 from weft_core.view.finding import finding
 from weft_core.view.key_sets import has_usable_key
-from weft_core.view.mesh import root_namespace
 from weft_core.view.policy_scope import match_labels, targets
-from weft_core.view.selector_problems import pod_namespaces, selects_no_pods
+from weft_core.view.selector_problems import governed_namespaces, selects_no_pods, unserved_targets
 from weft_core.view.selectors import labels_of
 from weft_core.view.workload_ports import selected_ports
 
@@ -24,7 +23,7 @@ def request_authentication_problems(db: Registry, key: Key) -> tuple[Problem, ..
     row = db.request_authentications.get(key)
     if row is None:
         return ()
-    found = [*_keys(row), *_targets(row)]
+    found = [*_keys(row), *unserved_targets(row.meta.ref, row.spec, "no token is verified by this one")]
     if not targets(row.spec):
         found += [*_selects_nothing(db, row), *_on_tcp(db, row)]
     return tuple(found)
@@ -53,27 +52,13 @@ def _keys(row: Row) -> Iterator[Problem]:
         )
 
 
-def _targets(row: Row) -> Iterator[Problem]:
-    for index, target in enumerate(targets(row.spec)):
-        if target.kind != "Gateway":
-            yield finding(
-                row.meta.ref,
-                ("targetRefs", index) if row.spec.target_refs else ("targetRef",),
-                severity=Severity.ERROR,
-                code=Code.UNSUPPORTED_FIELD,
-                message=f"policies attached to a {target.kind} are not in force: no token is verified by this one",
-                fix="select the workloads by selector.matchLabels",
-            )
-
-
 def _selects_nothing(db: Registry, row: Row) -> Iterator[Problem]:
-    own = row.meta.namespace
     yield from selects_no_pods(
         db,
         row.meta.ref,
         ("selector", "matchLabels"),
         match_labels(row.spec),
-        namespaces=pod_namespaces(db) if own == root_namespace(db) else (own,),
+        namespaces=governed_namespaces(db, row.meta.namespace),
         effect="no token is verified by this policy",
     )
 

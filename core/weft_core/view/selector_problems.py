@@ -1,11 +1,13 @@
-"""Selectors that pick no pods: most often a slip in a label, by which a policy protects nothing."""
+"""Selectors that pick no pods, and targets that are none: policies that look in force and protect nothing."""
 
 from collections.abc import Iterator, Mapping
 
 from weft_core.model.mistake import Path
-from weft_core.problems import Code, ObjectRef, Problem
+from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_core.registry import Registry
 from weft_core.view.finding import finding
+from weft_core.view.mesh import root_namespace
+from weft_core.view.policy_scope import Scoped, targets
 from weft_core.view.proxies import Workload
 from weft_core.view.selectors import labels_of
 from weft_core.view.workload_ports import selected_workloads
@@ -14,6 +16,11 @@ from weft_core.view.workload_ports import selected_workloads
 def pod_namespaces(db: Registry) -> tuple[str, ...]:
     """The namespaces that have pods, sorted: where a policy of the root namespace may find its workloads."""
     return tuple(sorted({namespace for namespace, _ in db.pods.all_keys()}))
+
+
+def governed_namespaces(db: Registry, namespace: str) -> tuple[str, ...]:
+    """The namespaces whose pods a security policy of `namespace` is about: in the root namespace, all of them."""
+    return pod_namespaces(db) if namespace == root_namespace(db) else (namespace,)
 
 
 def workloads_in(db: Registry, namespaces: tuple[str, ...], selector: Mapping[str, str]) -> tuple[Workload, ...]:
@@ -29,6 +36,7 @@ def selects_no_pods(
     *,
     namespaces: tuple[str, ...],
     effect: str,
+    code: str = Code.NO_MATCHING_WORKLOADS,
 ) -> Iterator[Problem]:
     """A finding where the selector picks none of these namespaces' pods, `effect` being what follows from it.
 
@@ -41,10 +49,24 @@ def selects_no_pods(
     yield finding(
         ref,
         path,
-        code=Code.NO_MATCHING_WORKLOADS,
+        code=code,
         message=f"no pod has the labels {written(selector)}: {effect}",
         fix="correct the labels, or start pods that have them",
     )
+
+
+def unserved_targets(ref: ObjectRef, spec: Scoped, effect: str) -> Iterator[Problem]:
+    """The objects that a policy is attached to and that Weft attaches none to, `effect` being what follows from it."""
+    for index, target in enumerate(targets(spec)):
+        if target.kind != "Gateway":
+            yield finding(
+                ref,
+                ("targetRefs", index) if spec.target_refs else ("targetRef",),
+                code=Code.UNSUPPORTED_FIELD,
+                severity=Severity.ERROR,
+                message=f"policies attached to a {target.kind} are not in force: {effect}",
+                fix="select the workloads by selector.matchLabels",
+            )
 
 
 def written(selector: Mapping[str, str]) -> str:
