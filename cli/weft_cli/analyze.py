@@ -23,6 +23,7 @@ def run_analyze(
     replace_all(registry, loaded.objects, mesh=loaded.mesh)
     problems = by_severity((*loaded.problems, *source.locate(all_problems(registry))))
     terminal = sys.stdout.isatty()
-    width = max(60, shutil.get_terminal_size().columns) if terminal else None
-    sys.stdout.write(render(problems, output, color=terminal if color is None else color, width=width))
+    color = terminal if color is None else color
+    width = max(60, shutil.get_terminal_size().columns) if terminal or color else None
+    sys.stdout.write(render(problems, output, color=color, width=width))
     return exit_code(problems)

@@ -4,7 +4,7 @@ Everything lives in one event loop, and is wired here and nowhere else.
 """
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,22 +36,24 @@ def tune_garbage_collector() -> None:
 
 @dataclass(slots=True)
 class ControlPlane:
-    """A registry, and all that serves it."""
+    """A registry, and all that serves it. `tell` is given what an Envoy refuses, as problems of the user's objects."""
 
     registry: Registry
+    tell: Callable[[Problem], None]
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
     fanout: Fanout = field(init=False)
 
     def __post_init__(self) -> None:
-        self.fanout = Fanout(self.registry, CATALOG, Quarantine(_report), failed=_view_failed)
+        self.fanout = Fanout(self.registry, CATALOG, Quarantine(self._refused), failed=_view_failed)
 
     def server(self, options: ServerOptions, tls: TlsMaterial | None) -> XdsServer:
         """An xDS server on this control plane; it is not started yet."""
         return XdsServer(self.fanout, authorizer(self.registry), options, tls=tls, registry=self.metrics)
 
-    def rejections(self) -> tuple[Problem, ...]:
-        """What some Envoy refuses at present, as problems of the objects that it came from."""
-        return tuple(problem for rejection in self.fanout.rejections() for problem in rejected(rejection))
+    def _refused(self, rejection: Rejection) -> None:
+        _report(rejection)
+        for problem in rejected(rejection):
+            self.tell(problem)
 
 
 def rejected(rejection: Rejection) -> tuple[Problem, ...]:

@@ -18,7 +18,7 @@ from weft_cli.watching import watching
 from weft_core.errors import EnvironmentFault
 from weft_core.ingest import replace_all
 from weft_core.model.mesh_config import MeshConfig
-from weft_core.problems import Severity
+from weft_core.problems import Problem, Severity
 from weft_core.registry import Registry, Settings
 from weft_core.view.problems import all_problems
 from weft_injector.ca.authority import Authority
@@ -58,7 +58,7 @@ class _Serve:
     def __init__(self, config_dir: Path, mesh_config: Path | None) -> None:
         self._config_dir = config_dir
         self._source = FolderSource((config_dir,), mesh_config)
-        self._control_plane = ControlPlane(Registry(Settings(derive_endpoints=True)))
+        self._control_plane = ControlPlane(Registry(Settings(derive_endpoints=True)), self._tell)
         self._news = News()
         self._ready = False
 
@@ -96,8 +96,11 @@ class _Serve:
         replace_all(registry, loaded.objects, mesh=loaded.mesh, held=loaded.held)
         self._control_plane.fanout.commit()
         for problem in self._news.of((*loaded.problems, *self._source.locate(all_problems(registry)))):
-            getattr(_log, _LEVELS[problem.severity])("problem", code=problem.code, text=str(problem))
+            self._tell(problem)
         return loaded
+
+    def _tell(self, problem: Problem) -> None:
+        getattr(_log, _LEVELS[problem.severity])("problem", code=problem.code, text=str(problem))
 
 
 async def _renew(server: XdsServer, authority: Authority, address: str) -> None:

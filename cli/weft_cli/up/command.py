@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from weft_cli.control_plane import ControlPlane, tune_garbage_collector
 from weft_cli.envoy import find_envoy
 from weft_cli.folder import FolderSource
 from weft_cli.up.events import Listener
-from weft_cli.up.logs import FileLogs, LogSink, TerminalLogs
+from weft_cli.up.logs import FileLogs, LogSink, choose_logs
 from weft_cli.up.mesh import CONTROL_PLANE_NAME, LocalMesh
 from weft_cli.up.ports import LOOPBACK
 from weft_cli.up.progress import Progress, make_console
@@ -73,7 +73,9 @@ class _Up:
 
     async def _run(self, state: State, tasks: asyncio.TaskGroup) -> None:
         source = FolderSource((self._folder,))
-        control_plane = ControlPlane(Registry(Settings(derive_endpoints=True)))
+        control_plane = ControlPlane(
+            Registry(Settings(derive_endpoints=True)), lambda problem: self._tell_all(source.locate([problem]))
+        )
         trust_domain = (source.read().mesh or MeshConfig()).trust_domain
         authority = Authority.self_made(trust_domain=trust_domain, now=_now())
         renewer = Renewer(tasks=tasks, authority=authority, policy=RenewalPolicy(lifetime=self._lifetime))
@@ -134,7 +136,11 @@ class _Up:
     def _logs(self, state: State) -> LogSink:
         if self._log_dir is not None:
             return FileLogs(self._log_dir)
-        return TerminalLogs(self._console) if self._console.is_terminal else FileLogs(state.folder / "logs")
+        return choose_logs(self._console, state.folder / "logs")
+
+    def _tell_all(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self._tell(problem)
 
     def _tell(self, problem: Problem) -> None:
         self._progress.note(str(problem), style=_STYLES[problem.severity])

@@ -53,11 +53,6 @@ class Progress:
     ) -> None:
         self._end_live()
 
-    def expect(self, *names: str) -> None:
-        """Count these processes as not ready yet."""
-        for name in names:
-            self._ready.setdefault(name, False)
-
     def note(self, message: str, *, style: str = "") -> None:
         """Print a line, above the live one."""
         self._console.print(Text(message, style=style))

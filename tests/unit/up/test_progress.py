@@ -26,7 +26,8 @@ def show() -> Callable[..., str]:
         console = Console(file=file, force_terminal=terminal, width=100, soft_wrap=True, **options)  # type: ignore[arg-type]
         ticks = iter(range(1000))
         with Progress(console, clock=lambda: float(next(ticks))) as progress:
-            progress.expect("gateway", "reviews")
+            progress(Started(name="gateway", pid=1))
+            progress(Started(name="reviews", pid=2))
             for event in events:
                 progress(event)
             progress.done({"product page": "http://localhost:8080/productpage"}, hints={"stop": "Ctrl-C"})
