@@ -8,6 +8,8 @@ class MeshSecret:
     """The workload's certificate or the mesh's roots, by SDS name (`default`, `ROOTCA`), from files."""
 
     name: str
+    revoked: str = ""
+    """Roots only: a revocation list, in a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,12 +87,26 @@ class ServerTLSSettings(Model):
                         fix="remove it, or write mode: SIMPLE",
                     )
             case ServerTLSMode.ISTIO_MUTUAL:
-                for name in [*given, *(["caCertificates"] if self.ca_certificates else [])]:
+                own = {
+                    "privateKey": self.private_key,
+                    "caCertificates": self.ca_certificates,
+                    "caCertCredentialName": self.ca_cert_credential_name,
+                }
+                for name in [*given, *(name for name, value in own.items() if value)]:
                     yield Mistake(
                         path=(name,), message="ISTIO_MUTUAL brings its own certificates", fix=f"remove {name}"
                     )
             case _:
                 yield from self._check_certificates(given)
+                yield from self._check_clients()
+        if self.insecure_skip_verify:
+            yield Mistake(
+                path=("insecureSkipVerify",),
+                severity=Severity.WARNING,
+                code=Code.UNSUPPORTED_FIELD,
+                message="client certificates are verified all the same",
+                fix="remove it; write mode: SIMPLE to ask for no client certificates",
+            )
         order = list(TLSProtocol)
         newest = self.max_protocol_version
         if newest is not TLSProtocol.TLS_AUTO and order.index(newest) < order.index(self.min_protocol_version):
@@ -100,6 +114,23 @@ class ServerTLSSettings(Model):
                 path=("maxProtocolVersion",),
                 message="it is below minProtocolVersion",
                 fix="raise it, or lower minProtocolVersion",
+            )
+
+    def _check_clients(self) -> Iterator[Mistake]:
+        """What is demanded of clients, where none is asked for a certificate."""
+        demands = {
+            "caCrl": self.ca_crl,
+            "subjectAltNames": self.subject_alt_names,
+            "verifyCertificateSpki": self.verify_certificate_spki,
+            "verifyCertificateHash": self.verify_certificate_hash,
+        }
+        for name in (name for name, value in demands.items() if value and self.mode is ServerTLSMode.SIMPLE):
+            yield Mistake(
+                path=(name,),
+                severity=Severity.WARNING,
+                code=Code.SCHEMA_WARNING,
+                message=f"SIMPLE asks clients for no certificate, so {name} keeps nobody out",
+                fix="write mode: MUTUAL",
             )
 
     def _check_certificates(self, given: list[str]) -> Iterator[Mistake]:

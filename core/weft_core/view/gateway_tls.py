@@ -1,9 +1,12 @@
 """TLS that a gateway ends: whose certificate it shows, and what it asks of clients."""
 
+from dataclasses import replace
+
 from weft_core.ir.downstream_tls import AltName, AltNameKind, ClientCertificate, DownstreamTls, TlsVersion, Trust
 from weft_core.ir.string_match import MatchKind, StringMatch
-from weft_core.ir.tls import CertificateFiles, PushedSecret, RootsFile
+from weft_core.ir.tls import CertificateFiles, MeshSecret, PushedSecret, RootsFile
 from weft_core.model.server_tls import ServerTLSMode, ServerTLSSettings, TLSProtocol
+from weft_core.names import ROOT_SECRET
 from weft_core.registry import Registry
 from weft_core.view.gateway_secrets import CERTIFICATE_PREFIX, ROOTS_SUFFIX
 from weft_core.view.mesh_tls import mesh_tls
@@ -23,7 +26,7 @@ _CLIENTS = {
 def server_tls(db: Registry, settings: ServerTLSSettings, alpn: tuple[str, ...]) -> DownstreamTls:
     """One server's side of TLS. At least version 1.2, unless an older one is asked for by name."""
     if settings.mode is ServerTLSMode.ISTIO_MUTUAL:
-        return mesh_tls(db, alpn)
+        return _peers(mesh_tls(db, alpn), settings)
     asked = _CLIENTS.get(settings.mode, ClientCertificate.NOT_ASKED)
     return DownstreamTls(
         certificates=_certificates(settings),
@@ -36,6 +39,21 @@ def server_tls(db: Registry, settings: ServerTLSSettings, alpn: tuple[str, ...])
         min_version=_VERSIONS.get(settings.min_protocol_version, TlsVersion.TLS1_2),
         max_version=_VERSIONS.get(settings.max_protocol_version, TlsVersion.AUTO),
         cipher_suites=settings.cipher_suites,
+        ecdh_curves=settings.ecdh_curves,
+    )
+
+
+def _peers(peers: DownstreamTls, settings: ServerTLSSettings) -> DownstreamTls:
+    """The mesh's own TLS, narrowed by what the server says: names in place of every peer of the trust domain."""
+    return replace(
+        peers,
+        trust=MeshSecret(name=ROOT_SECRET, revoked=settings.ca_crl),
+        alt_names=tuple(_alt_name(name) for name in settings.subject_alt_names) or peers.alt_names,
+        certificate_hashes=settings.verify_certificate_hash,
+        spki_hashes=settings.verify_certificate_spki,
+        min_version=_VERSIONS.get(settings.min_protocol_version, peers.min_version),
+        max_version=_VERSIONS.get(settings.max_protocol_version, peers.max_version),
+        cipher_suites=settings.cipher_suites or peers.cipher_suites,
         ecdh_curves=settings.ecdh_curves,
     )
 

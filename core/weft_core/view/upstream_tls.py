@@ -31,6 +31,7 @@ MESH_TCP_ALPN = ("istio-peer-exchange", "istio")
 plain one among them tells it the version of HTTP."""
 SYSTEM = "system"
 """`caCertificates: system`: what the operating system trusts."""
+_NOTHING_SAID = ClientTLSSettings()
 
 
 def transport(
@@ -47,7 +48,7 @@ def transport(
     if settings.mode is ClientTLSMode.DISABLE:
         return None
     if settings.mode is ClientTLSMode.ISTIO_MUTUAL:
-        return _mesh_tls(db, key, service, spoken, names=settings.subject_alt_names, sni=settings.sni)
+        return _mesh_tls(db, key, service, spoken, settings)
     return _originated(db, key, service, settings, spoken)
 
 
@@ -92,14 +93,18 @@ def _automatic(db: Registry, key: ClusterId, service: Service, spoken: HttpProto
 
 
 def _mesh_tls(
-    db: Registry, key: ClusterId, service: Service, spoken: HttpProtocol, *, names: tuple[str, ...] = (), sni: str = ""
+    db: Registry,
+    key: ClusterId,
+    service: Service,
+    spoken: HttpProtocol,
+    settings: ClientTLSSettings = _NOTHING_SAID,
 ) -> UpstreamTls:
     port = service.port(key.port)
     return UpstreamTls(
         certificate=MeshSecret(name=CERTIFICATE_SECRET),
-        roots=MeshSecret(name=ROOT_SECRET),
-        subject_alt_names=names or service.subject_alt_names or spiffe_ids(db, key.ref, key.port),
-        sni=sni or outbound_sni(key.port, key.subset, key.ref.host),
+        roots=MeshSecret(name=ROOT_SECRET, revoked=settings.ca_crl),
+        subject_alt_names=settings.subject_alt_names or service.subject_alt_names or spiffe_ids(db, key.ref, key.port),
+        sni=settings.sni or outbound_sni(key.port, key.subset, key.ref.host),
         alpn=mesh_alpn(port.protocol if port else Protocol.TCP, spoken),
     )
 

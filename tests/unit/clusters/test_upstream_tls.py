@@ -125,6 +125,11 @@ def test_istio_mutual_with_own_names(mesh: "Mesh", reviews: str) -> None:
     assert (upstream(mesh, reviews).sni, upstream(mesh, reviews).subject_alt_names) == ("other", ("spiffe://a/b",))
 
 
+def test_a_revocation_list_holds_with_the_meshs_roots_too(mesh: "Mesh", reviews: str) -> None:
+    tls(mesh, "mode: ISTIO_MUTUAL, caCrl: /crl.pem")
+    assert upstream(mesh, reviews).roots == MeshSecret(name="ROOTCA", revoked="/crl.pem")
+
+
 def test_simple_verifies_the_requests_host_with_the_systems_roots(mesh: "Mesh", reviews: str) -> None:
     tls(mesh, "mode: SIMPLE")
     assert upstream(mesh, reviews) == UpstreamTls(roots=SystemRoots())

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from weft_core.ir.downstream_tls import ClientCertificate, TlsVersion
+from weft_core.ir.downstream_tls import AltName, AltNameKind, ClientCertificate, TlsVersion
 from weft_core.ir.listener import FilterChain, TcpProxy
 from weft_core.ir.secret import TlsCertificate, TrustedRoots
-from weft_core.ir.tls import MeshSecret, PushedSecret
+from weft_core.ir.string_match import MatchKind, StringMatch
+from weft_core.ir.tls import MeshSecret, PushedSecret, RootsFile
 from weft_core.model import kubernetes as k8s
 from weft_core.problems import Code
 from weft_core.view.gateway_listeners import gateway_secrets
@@ -64,6 +65,39 @@ def test_istio_mutual_takes_peers_of_the_mesh(edge: "Edge") -> None:
     assert tls is not None
     assert tls.certificates == (MeshSecret(name="default"),)
     assert gateway_secrets(edge.db, edge.id) == ()
+
+
+def test_istio_mutual_asks_for_what_the_server_says(edge: "Edge") -> None:
+    wanted = "spiffe://cluster.local/ns/shop/sa/web"
+    settings = (
+        f"mode: ISTIO_MUTUAL, subjectAltNames: [{wanted!r}], caCrl: /crl.pem, verifyCertificateHash: [ab], "
+        "minProtocolVersion: TLSV1_3, maxProtocolVersion: TLSV1_3, cipherSuites: [AES128-GCM-SHA256]"
+    )
+    edge.gateway(f"[{https(settings)}]")
+    tls = only_chain(edge).tls
+    assert tls is not None
+    assert tls.alt_names == (AltName(AltNameKind.URI, StringMatch(MatchKind.EXACT, wanted)),)
+    assert (tls.min_version, tls.max_version) == (TlsVersion.TLS1_3, TlsVersion.TLS1_3)
+    assert tls.cipher_suites == ("AES128-GCM-SHA256",)
+    assert tls.certificate_hashes == ("ab",)
+    assert tls.trust == MeshSecret(name="ROOTCA", revoked="/crl.pem")
+    assert tls.client_certificate is ClientCertificate.REQUIRED
+
+
+def test_revocation_list_in_a_file_holds_beside_roots_of_a_secret(edge: "Edge") -> None:
+    edge.gateway(f"[{https('mode: MUTUAL, credentialName: cert, caCrl: /crl.pem')}]")
+    tls = only_chain(edge).tls
+    assert tls is not None
+    assert tls.trust == PushedSecret(name="kubernetes://cert-cacert", revoked="/crl.pem")
+
+
+def test_optional_mutual_verifies_with_roots_of_a_file(edge: "Edge") -> None:
+    files = "serverCertificate: /c.pem, privateKey: /k.pem, caCertificates: /r.pem, caCrl: /crl.pem"
+    edge.gateway(f"[{https(f'mode: OPTIONAL_MUTUAL, {files}')}]")
+    tls = only_chain(edge).tls
+    assert tls is not None
+    assert tls.client_certificate is ClientCertificate.OPTIONAL
+    assert tls.trust == RootsFile(path="/r.pem", revoked="/crl.pem")
 
 
 def test_server_of_every_host_takes_clients_without_server_name(edge: "Edge") -> None:

@@ -66,6 +66,11 @@ REFUSED = {
         "spec.servers[0].tls.credentialName",
         "its own",
     ),
+    "mesh certificate and roots of its own": (
+        f"{{servers: [{{{HTTPS}, hosts: ['*'], tls: {{mode: ISTIO_MUTUAL, caCertCredentialName: a}}}}]}}",
+        "spec.servers[0].tls.caCertCredentialName",
+        "its own",
+    ),
     "versions": (
         f"{{servers: [{{{HTTPS}, hosts: ['*'], tls: {{mode: ISTIO_MUTUAL, minProtocolVersion: TLSV1_3, maxProtocolVersion: TLSV1_2}}}}]}}",
         "spec.servers[0].tls.maxProtocolVersion",
@@ -105,6 +110,22 @@ def test_refused(errors: Listed, spec: str, path: str, words: str) -> None:
 def test_certificates_that_passthrough_never_uses_are_warned_about(warnings: Listed) -> None:
     spec = f"{{servers: [{{{HTTPS}, hosts: ['*'], tls: {{mode: PASSTHROUGH, credentialName: a}}}}]}}"
     assert [path for path, *_ in warnings("Gateway", spec)] == ["spec.servers[0].tls.credentialName"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "mode: SIMPLE, subjectAltNames: [a]",
+        "mode: SIMPLE, verifyCertificateSpki: [a]",
+        "mode: SIMPLE, verifyCertificateHash: [a]",
+        "mode: SIMPLE, caCrl: /crl.pem",
+        "mode: MUTUAL, insecureSkipVerify: true",
+    ],
+)
+def test_demands_that_keep_nobody_out_are_warned_about(warnings: Listed, field: str) -> None:
+    spec = f"{{servers: [{{{HTTPS}, hosts: ['*'], tls: {{credentialName: c, {field}}}}}]}}"
+    name = field.partition(", ")[2].partition(":")[0]
+    assert [path for path, *_ in warnings("Gateway", spec)] == [f"spec.servers[0].tls.{name}"]
 
 
 def test_a_redirect_on_a_tls_server_is_warned_about(warnings: Listed) -> None:

@@ -67,8 +67,9 @@ def _set_validation(context: CommonTlsContext, tls: ir.DownstreamTls) -> None:
     )
     if isinstance(tls.trust, RootsFile):
         validation.trusted_ca.filename = tls.trust.path
-        if tls.trust.revoked:
-            validation.crl.filename = tls.trust.revoked
+    if tls.trust is not None and tls.trust.revoked:
+        # Roots of a secret are merged into this: a list that the secret itself has goes before the file.
+        validation.crl.filename = tls.trust.revoked
     if tls.trust is None or isinstance(tls.trust, RootsFile):
         context.validation_context.CopyFrom(validation)
         return

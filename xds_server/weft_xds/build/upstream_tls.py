@@ -100,7 +100,7 @@ def _set_validation(context: CommonTlsContext, roots: TrustedRoots, names: tuple
             combined.default_validation_context.match_typed_subject_alt_names.extend(matchers)
             combined.default_validation_context.SetInParent()
             combined.validation_context_sds_secret_config.CopyFrom(secret_config(roots))
-            if isinstance(roots, PushedSecret) and roots.revoked:
+            if roots.revoked:
                 combined.default_validation_context.crl.filename = roots.revoked
         case RootsFile() | SystemRoots():
             path = roots.path if isinstance(roots, RootsFile) else SYSTEM_ROOTS_FILE
