@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from weft_core.ingest import CONFIG_KINDS
 from weft_core.model.decode import decode
+from weft_core.model.kinds import KINDS
 from weft_core.model.mesh_config import MeshConfig
 from weft_core.proxy import LocalPorts, ProxyId, ProxyKind
 from weft_core.registry import MESH, Registry, Settings
@@ -49,12 +50,7 @@ TABLES: Mapping[str, str] = {
     "LocalPorts": "local_ports",
 }
 """Kind → the registry's table of it."""
-API_VERSIONS: Mapping[str, str] = {
-    **dict.fromkeys(CONFIG_KINDS, "networking.istio.io/v1"),
-    **dict.fromkeys(("PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"), "security.istio.io/v1"),
-    "EndpointSlice": "discovery.k8s.io/v1",
-}
-
+API_VERSIONS = {kind.kind: kind.api_versions[0] for kind in KINDS}
 FRAGMENTS: Mapping[str, list[Any]] = yaml.safe_load(
     Path(__file__).with_name("fragments.yaml").read_text(encoding="utf-8")
 )
@@ -116,11 +112,7 @@ def destinations(draw: st.DrawFn) -> list[dict[str, Any]]:
     return [
         present(
             weight=weight,
-            destination=present(
-                host=draw(hosts),
-                subset=draw(subsets),
-                port=present(number=draw(ports)),
-            ),
+            destination=present(host=draw(hosts), subset=draw(subsets), port=present(number=draw(ports))),
         )
         for weight in weights
     ]
@@ -221,17 +213,6 @@ def service_entry(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def peer_authentication(draw: st.DrawFn) -> dict[str, Any]:
-    """A PeerAuthentication for a namespace, or for workloads with settings of a port."""
-    modes = st.sampled_from(["STRICT", "PERMISSIVE", "DISABLE", "UNSET"])
-    everywhere = {"mtls": {"mode": draw(modes)}}
-    if draw(st.booleans()):
-        return everywhere
-    selector = {"matchLabels": draw(one("labels"))}
-    return everywhere | {"selector": selector, "portLevelMtls": {"8080": {"mode": draw(modes)}}}
-
-
-@st.composite
 def authorization_policy(draw: st.DrawFn) -> dict[str, Any]:
     """An AuthorizationPolicy with rules, with one that matches everything, or ALLOW with none, which denies all."""
     rule = present(
@@ -244,28 +225,6 @@ def authorization_policy(draw: st.DrawFn) -> dict[str, Any]:
         st.sampled_from([("ALLOW", [rule]), ("DENY", [rule]), ("DENY", [rule, {}]), ("AUDIT", [rule]), ("ALLOW", [])])
     )
     return present(action=action, selector=selector, rules=rules)
-
-
-@st.composite
-def pod(draw: st.DrawFn) -> Document:
-    """A Pod: labels, place, account and state."""
-    labels = dict(draw(one("labels")))
-    labels["istio-locality"] = draw(st.sampled_from(["eu.a", "eu.b.rack", "us.a"]))
-    if draw(st.booleans()):
-        labels["security.istio.io/tlsMode"] = "istio"
-    ports = [{"name": "web", "containerPort": draw(st.sampled_from([8080, 9080]))}]
-    return {
-        "metadata": {"labels": labels},
-        "spec": {
-            "serviceAccountName": draw(st.sampled_from(["", "web", "api"])),
-            "nodeName": draw(st.sampled_from(["", "node-a"])),
-            "containers": [{"name": "app", "ports": ports}],
-        },
-        "status": {
-            "podIP": draw(st.sampled_from(["10.244.0.1", "10.244.0.2", "10.244.0.3"])),
-            "conditions": [{"type": "Ready", "status": draw(st.sampled_from(["True", "False"]))}],
-        },
-    }
 
 
 @st.composite
@@ -288,13 +247,6 @@ def endpoint_slice(draw: st.DrawFn) -> Document:
     }
 
 
-@st.composite
-def node(draw: st.DrawFn) -> Document:
-    """A Node somewhere."""
-    zone = draw(st.sampled_from(["a", "b"]))
-    return {"metadata": {"labels": {"topology.kubernetes.io/region": "eu", "topology.kubernetes.io/zone": zone}}}
-
-
 @cache
 def certificate() -> dict[str, str]:
     """A certificate of its own making with its key, as a Secret's entries; the same throughout a run."""
@@ -312,7 +264,7 @@ DOCUMENTS: Mapping[str, tuple[st.SearchStrategy[Any], tuple[str, ...], tuple[str
     "VirtualService": (spec(virtual_service()), ("shop", "bank", "istio-system"), ("a", "b")),
     "DestinationRule": (spec(destination_rule()), ("shop", "bank", "istio-system"), ("a", "b")),
     "Service": (spec(service()), ("shop", "bank"), ("web", "api", "db")),
-    "Pod": (pod(), ("shop", "bank", "edge"), ("web-0", "api-0", "api-1", "gw-0")),
+    "Pod": (one("pods"), ("shop", "bank", "edge"), ("web-0", "api-0", "api-1", "gw-0")),
     "EndpointSlice": (endpoint_slice(), ("shop", "bank"), ("s1", "s2")),
     "ServiceEntry": (spec(service_entry()), ("shop", "bank"), ("a", "b")),
     "Gateway": (
@@ -325,14 +277,14 @@ DOCUMENTS: Mapping[str, tuple[st.SearchStrategy[Any], tuple[str, ...], tuple[str
         ("gw",),
     ),
     "Sidecar": (spec(one("sidecars")), ("shop", "bank", "istio-system"), ("a", "b")),
-    "PeerAuthentication": (spec(peer_authentication()), ("shop", "bank", "istio-system"), ("a", "b")),
+    "PeerAuthentication": (spec(one("peer_authentications")), ("shop", "bank", "istio-system"), ("a", "b")),
     "AuthorizationPolicy": (spec(authorization_policy()), ("shop", "bank", "edge", "istio-system"), ("a", "b")),
     "RequestAuthentication": (
         spec(some("jwt_rules").map(lambda rules: {"jwtRules": rules})),
         ("shop", "istio-system"),
         ("a",),
     ),
-    "Node": (node(), ("",), ("node-a",)),
+    "Node": (one("nodes"), ("",), ("node-a",)),
     "MeshConfig": (one("mesh_configs"), ("",), (MESH,)),
     "Secret": (st.sampled_from([{"stringData": {}}, {"stringData": certificate()}]), ("edge",), ("cert",)),
     "LocalPorts": (
@@ -413,8 +365,7 @@ def _row(address: Address, content: Any) -> Any:
     if address.kind == "MeshConfig":
         return MeshConfig.model_validate(content)
     metadata = {"name": address.name, "namespace": address.namespace, **content.get("metadata", {})}
-    api = API_VERSIONS.get(address.kind, "v1")
-    decoded = decode({**content, "apiVersion": api, "kind": address.kind, "metadata": metadata})
+    decoded = decode({**content, "apiVersion": API_VERSIONS[address.kind], "kind": address.kind, "metadata": metadata})
     assert decoded.object is not None, decoded.problems
     return decoded.object
 
