@@ -23,6 +23,7 @@ from weft_core.problems import ObjectRef
 from weft_core.proxy import LocalPorts
 from weft_core.registry import Registry
 from weft_core.view.access_log import access_logs, listener_access_logs
+from weft_core.view.client_secrets import client_secrets
 from weft_core.view.gateway_routes import EVERY_HOST, attached_virtual_services, server_groups
 from weft_core.view.gateway_secrets import SecretId
 from weft_core.view.gateway_tls import pushed_secrets, server_tls
@@ -45,7 +46,7 @@ def gateway_listeners(db: Registry, gateway: GatewayId) -> tuple[Listener, ...]:
 
 @query
 def gateway_secrets(db: Registry, gateway: GatewayId) -> tuple[SecretId, ...]:
-    """The Secrets that the servers of a gateway name: in its pod's namespace, whatever the Gateway's own is."""
+    """The Secrets that a gateway's servers and clusters name: in its pod's namespace, whatever the Gateway's own is."""
     names = {
         name
         for port in gateway_ports(db, gateway)
@@ -53,7 +54,8 @@ def gateway_secrets(db: Registry, gateway: GatewayId) -> tuple[SecretId, ...]:
         if server.ends_tls and server.server.tls is not None
         for name in pushed_secrets(server.server.tls)
     }
-    return tuple(SecretId(gateway.client.namespace, name) for name in sorted(names))
+    servers = (SecretId(gateway.client.namespace, name) for name in names)
+    return tuple(sorted({*servers, *client_secrets(db, gateway.client)}))
 
 
 def _listener(db: Registry, gateway: GatewayId, port: GatewayPort) -> Listener | None:

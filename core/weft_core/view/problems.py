@@ -4,6 +4,7 @@ from weft_core.graph import query
 from weft_core.problems import Problem, by_severity
 from weft_core.registry import Registry
 from weft_core.view.authorization_problems import authorization_policy_problems
+from weft_core.view.client_secrets import credential_problems
 from weft_core.view.destination_rule_problems import destination_rule_problems
 from weft_core.view.gateway_problems import gateway_problems
 from weft_core.view.peer_authentication_problems import peer_authentication_problems
@@ -21,6 +22,7 @@ def all_problems(db: Registry) -> tuple[Problem, ...]:
     for keys, check in (
         (db.virtual_services.all_keys(), virtual_service_problems),
         (db.destination_rules.all_keys(), destination_rule_problems),
+        (db.destination_rules.all_keys(), credential_problems),
         (db.gateways.all_keys(), gateway_problems),
         (db.service_entries.all_keys(), service_entry_problems),
         (db.workload_entries.all_keys(), workload_entry_problems),

@@ -20,6 +20,7 @@ from weft_core.names import CERTIFICATE_SECRET, ROOT_SECRET, outbound_sni
 from weft_core.registry import Registry
 from weft_core.view.destination_rules import merged_rule
 from weft_core.view.endpoints import instances, service_accounts
+from weft_core.view.gateway_secrets import CERTIFICATE_PREFIX, ROOTS_SUFFIX
 from weft_core.view.mesh import trust_domains
 from weft_core.view.peer_authentication import service_disables_mutual_tls
 from weft_core.view.upstream_defaults import upstream_defaults
@@ -137,7 +138,7 @@ def _certificate(settings: ClientTLSSettings, secret: str) -> ClientCertificate 
     if settings.mode is not ClientTLSMode.MUTUAL:
         return None
     if secret:
-        return PushedSecret(name=f"kubernetes://{secret}")
+        return PushedSecret(name=f"{CERTIFICATE_PREFIX}{secret}")
     if not settings.client_certificate:
         # credentialName that no sidecar can read: go without, so that the server refuses; never in plaintext.
         return None
@@ -146,7 +147,7 @@ def _certificate(settings: ClientTLSSettings, secret: str) -> ClientCertificate 
 
 def _roots(settings: ClientTLSSettings, secret: str) -> TrustedRoots:
     if secret:
-        return PushedSecret(name=f"kubernetes://{secret}-cacert", revoked=settings.ca_crl)
+        return PushedSecret(name=f"{CERTIFICATE_PREFIX}{secret}{ROOTS_SUFFIX}", revoked=settings.ca_crl)
     if settings.ca_certificates and settings.ca_certificates != SYSTEM:
         return RootsFile(path=settings.ca_certificates, revoked=settings.ca_crl)
     return SystemRoots(revoked=settings.ca_crl)

@@ -8,6 +8,7 @@ from weft_core.ir.endpoint import Locality
 from weft_core.ir.service import Labels
 from weft_core.proxy import LocalPorts, ProxyId, ProxyKind
 from weft_core.registry import Registry
+from weft_core.view.client_secrets import client_secrets
 from weft_core.view.clusters import endpoint_key, share_cluster_ids, special_clusters
 from weft_core.view.gateway_listeners import gateway_listeners, gateway_secrets
 from weft_core.view.gateway_routes import gateway_route_ids, gateway_virtual_host_ids
@@ -52,7 +53,7 @@ def proxy_sections(db: Registry, proxy: ProxyId) -> tuple[SectionKey, ...]:
     found += [SectionKey(CDS, Part.OUTBOUND, share) for share in parts]
     found += [SectionKey(EDS, Part.OUTBOUND, (share, pod.locality, labels)) for share in parts]
     if proxy.kind is ProxyKind.SIDECAR:
-        found += [SectionKey(type_url, Part.OUTBOUND, client) for type_url in (LDS, RDS)]
+        found += [SectionKey(type_url, Part.OUTBOUND, client) for type_url in (LDS, RDS, SDS)]
         found += [SectionKey(VHDS, Part.OUTBOUND, share) for share in parts]
         inbound = inbound_id(db, proxy)
         found += [SectionKey(type_url, Part.INBOUND, inbound) for type_url in (CDS, LDS)]
@@ -96,6 +97,7 @@ _SECTIONS: Final[Mapping[tuple[str, Part], Callable[[Registry, Any], Iterable[Re
     (LDS, Part.OUTBOUND): lambda db, client: _keys(LDS, outbound_listener_ids(db, client)),
     (RDS, Part.OUTBOUND): lambda db, client: _keys(RDS, route_ids(db, client)),
     (VHDS, Part.OUTBOUND): lambda db, share: _keys(VHDS, share_virtual_host_ids(db, share)),
+    (SDS, Part.OUTBOUND): lambda db, client: _keys(SDS, client_secrets(db, client)),
     (CDS, Part.INBOUND): lambda db, inbound: _keys(CDS, inbound_clusters(db, inbound)),
     (LDS, Part.INBOUND): _inbound_listeners,
     (LDS, Part.GATEWAY): lambda db, gateway: _keys(LDS, gateway_listeners(db, gateway)),
