@@ -54,8 +54,7 @@ API_VERSIONS = {kind.kind: kind.api_versions[0] for kind in KINDS}
 FRAGMENTS: Mapping[str, list[Any]] = yaml.safe_load(
     Path(__file__).with_name("fragments.yaml").read_text(encoding="utf-8")
 )
-Document = dict[str, Any]
-"""An object without apiVersion, kind and name."""
+Document = dict[str, Any]  # an object without apiVersion, kind and name
 
 
 class Address(NamedTuple):
@@ -347,6 +346,10 @@ class Mesh:
         row = None if written.content is None else _row(written.address, written.content)
         self._rows[written.address] = row
         _write(self.registry, written.address, row)
+
+    def write(self, kind: str, namespace: str, name: str, content: Any) -> None:
+        """The same for tests that write their objects themselves."""
+        self.put(Edit(Address(kind, namespace, name), content))
 
     def from_scratch(self) -> Registry:
         """Another registry that has never seen anything but the present rows."""
