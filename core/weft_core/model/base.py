@@ -68,20 +68,16 @@ class OpenModel(Model):
     model_config = ConfigDict(extra="allow")
 
     UNSUPPORTED: ClassVar[frozenset[str]] = frozenset()
-    """camelCase names of the fields that Istio has here and Weft has not."""
+    """camelCase names of the fields without effect; of those that are declared all the same, the content is checked."""
 
     def check(self) -> Iterator[Mistake]:
-        """A warning for each unsupported field, an error for each unknown one."""
-        for name in self.model_extra or ():
+        """A warning for each unsupported field that is set, an error for each unknown one."""
+        fields = type(self).model_fields
+        declared = [fields[name].alias or name for name in fields if name in self.model_fields_set]
+        for name in (*declared, *(self.model_extra or ())):
             if name in self.UNSUPPORTED:
-                yield Mistake(
-                    path=(name,),
-                    severity=Severity.WARNING,
-                    code=Code.UNSUPPORTED_FIELD,
-                    message=f"Weft does not support `{name}` yet; it has no effect",
-                    fix="remove it, or do not rely on it",
-                )
-            else:
+                yield unsupported_field(name)
+            elif name not in declared:
                 yield unknown_field(type(self), name)
 
 
@@ -201,7 +197,7 @@ def same_names(names: list[str], path: Path, field: str, what: str) -> Iterator[
 def field_names(model: type[Model]) -> list[str]:
     """The names that a message knows, in YAML's spelling."""
     names = [field.alias or name for name, field in model.model_fields.items()]
-    return names + sorted(model.UNSUPPORTED) if issubclass(model, OpenModel) else names
+    return names + sorted(model.UNSUPPORTED.difference(names)) if issubclass(model, OpenModel) else names
 
 
 def nearest(word: str, known: list[str]) -> str | None:
@@ -209,6 +205,17 @@ def nearest(word: str, known: list[str]) -> str | None:
     plain = {k.lower(): k for k in known}
     found = get_close_matches(word.replace("_", "").replace("-", "").lower(), plain, n=1, cutoff=0.75)
     return plain[found[0]] if found else None
+
+
+def unsupported_field(name: str) -> Mistake:
+    """The warning for a field that is read and not acted upon."""
+    return Mistake(
+        path=(name,),
+        severity=Severity.WARNING,
+        code=Code.UNSUPPORTED_FIELD,
+        message=f"Weft does not support `{name}` yet; it has no effect",
+        fix="remove it, or do not rely on it",
+    )
 
 
 def unknown_field(model: type[Model], name: str) -> Mistake:

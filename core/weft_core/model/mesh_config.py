@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from weft_core.model.base import OpenModel, nearest, same_names
+from weft_core.model.base import OpenModel, nearest, same_names, unsupported_field
 from weft_core.model.connection_pool import H2UpgradePolicy, TcpKeepalive
 from weft_core.model.export import ExportTo
 from weft_core.model.extension_provider import DefaultProviders, ExtensionProvider
@@ -76,8 +76,9 @@ class MeshConfig(OpenModel):
     UNSUPPORTED: ClassVar[frozenset[str]] = frozenset(
         {
             "ca", "caCertificates", "certificates", "configSources", "defaultInboundHttpRetryPolicy",
-            "defaultTrafficPolicy", "defaultDestinationRuleSelector", "disableEnvoyListenerLog", "discoverySelectors",
-            "enableEnvoyAccessLogService", "enablePrometheusMerge", "hboneIdleTimeout", "inboundClusterStatName",
+            "defaultProviders", "defaultTrafficPolicy", "defaultDestinationRuleSelector", "disableEnvoyListenerLog",
+            "discoverySelectors", "enableEnvoyAccessLogService", "enablePrometheusMerge", "extensionProviders",
+            "hboneIdleTimeout", "inboundClusterStatName",
             "ingressClass", "ingressControllerMode", "ingressSelector", "ingressService",
             "localityLbSettings", "meshMTLS", "outboundClusterStatName", "proxyHttpPort",
             "proxyInboundListenPort", "proxyListenPort", "serviceEntryVisibility", "serviceScopeConfigs",
@@ -119,8 +120,10 @@ class MeshConfig(OpenModel):
     default_destination_rule_export_to: ExportTo = Field(("*",), description="The same for DestinationRules.")
 
     def check(self) -> Iterator[Mistake]:
-        """Provider names are unique, and the default ones exist."""
+        """Provider names are unique, and the default ones exist; tracing is off, and can only be asked for in vain."""
         yield from super().check()
+        if self.enable_tracing and "enable_tracing" in self.model_fields_set:
+            yield unsupported_field("enableTracing")
         names = [p.name for p in self.extension_providers]
         yield from same_names(names, ("extensionProviders",), "name", "provider")
         for field in ("tracing", "metrics", "access_logging"):

@@ -1,4 +1,4 @@
-"""ProxyConfig: settings of a proxy, mesh-wide in MeshConfig.defaultConfig or per pod in an annotation."""
+"""ProxyConfig: settings of every proxy, as MeshConfig.defaultConfig. Those of gateways have effect so far."""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -94,16 +94,18 @@ class Tracing(OpenModel):
 
 
 class ProxyConfig(OpenModel):
-    """Settings of a proxy. They are read when it starts."""
+    """Settings of every proxy."""
 
     UNSUPPORTED: ClassVar[frozenset[str]] = frozenset(
         {
-            "availabilityZone", "binaryPath", "caCertificatesPem", "configPath", "connectionSettings",
-            "controlPlaneAuthPolicy", "customConfigFile", "discoveryRefreshDelay", "envoyAccessLogService",
-            "envoyMetricsService", "envoyMetricsServiceAddress", "extraStatTags", "fileFlushInterval",
-            "fileFlushMinSizeKb", "image", "meshId", "privateKeyProvider", "proxyBootstrapTemplatePath", "proxyHeaders",
-            "proxyStatsMatcher", "readinessProbe", "runtimeValues", "sds", "serviceCluster", "statNameLength",
-            "statsCompression", "statsdUdpAddress", "tracingServiceName", "zipkinAddress",
+            "availabilityZone", "binaryPath", "caCertificatesPem", "concurrency", "configPath", "connectionSettings",
+            "controlPlaneAuthPolicy", "customConfigFile", "discoveryAddress", "discoveryRefreshDelay", "drainDuration",
+            "envoyAccessLogService", "envoyMetricsService", "envoyMetricsServiceAddress", "extraStatTags",
+            "fileFlushInterval", "fileFlushMinSizeKb", "holdApplicationUntilProxyStarts", "image", "interceptionMode",
+            "meshId", "privateKeyProvider", "proxyAdminPort", "proxyBootstrapTemplatePath", "proxyHeaders",
+            "proxyMetadata", "proxyStatsMatcher", "readinessProbe", "runtimeValues", "sds", "serviceCluster",
+            "statNameLength", "statsCompression", "statsdUdpAddress", "statusPort", "terminationDrainDuration",
+            "tracing", "tracingServiceName", "zipkinAddress",
         }
     )  # fmt: skip
 

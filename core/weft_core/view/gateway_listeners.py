@@ -19,6 +19,7 @@ from weft_core.ir.listener import (
 )
 from weft_core.ir.rbac import Rbac
 from weft_core.ir.route import TcpRoute
+from weft_core.model.proxy_config import ForwardClientCertDetails
 from weft_core.problems import ObjectRef
 from weft_core.proxy import LocalPorts
 from weft_core.registry import Registry
@@ -30,7 +31,7 @@ from weft_core.view.gateway_tls import pushed_secrets, server_tls
 from weft_core.view.gateways import GatewayId, GatewayPort, GatewayServer, Speech, gateway_ports
 from weft_core.view.http_managers import http_filters, http_settings, network_security_filters, security_filters
 from weft_core.view.local_ports import localised
-from weft_core.view.mesh import detection_timeout
+from weft_core.view.mesh import detection_timeout, gateway_topology
 from weft_core.view.mesh_tls import HTTP_ALPN, TCP_ALPN
 from weft_core.view.readiness import ANY_ADDRESS, LOOPBACK
 from weft_core.view.route_match import Viewpoint
@@ -173,8 +174,11 @@ def _opened_ports(gateway: GatewayId) -> LocalPorts | None:
 
 
 def _manager(db: Registry, gateway: GatewayId, route_configuration: str) -> HttpConnectionManager:
-    """At the edge nobody's word on addresses and identities is taken: both are what the connection shows."""
-    settings = http_settings(db)
+    """At the edge nobody's word on addresses and identities is taken: both are what the connection shows.
+
+    MeshConfig's `gatewayTopology` says which proxies in front are believed, and what becomes of identities.
+    """
+    settings, topology = http_settings(db), gateway_topology(db)
     security = security_filters(db, gateway.client.namespace, gateway.labels)
     local = _opened_ports(gateway)
     here = tuple(localised(each, local) if isinstance(each, Rbac) else each for each in security)
@@ -182,9 +186,17 @@ def _manager(db: Registry, gateway: GatewayId, route_configuration: str) -> Http
         stat_prefix=f"outbound_{route_configuration}",
         route=RouteName(route_configuration),
         filters=http_filters(here),
-        forward_client_cert=ForwardClientCert.SANITIZE_SET,
+        forward_client_cert=_forwarding(topology.forward_client_cert_details),
         describe_client_cert=True,
         path_normalization=settings.path_normalization,
         use_remote_address=True,
+        trusted_hops=topology.num_trusted_proxies,
         access_logs=settings.access_logs,
     )
+
+
+def _forwarding(wanted: ForwardClientCertDetails) -> ForwardClientCert:
+    """What becomes of `x-forwarded-client-cert`: by default it tells of the connection's own certificate alone."""
+    if wanted is ForwardClientCertDetails.UNDEFINED:
+        return ForwardClientCert.SANITIZE_SET
+    return ForwardClientCert(wanted.value)

@@ -11,10 +11,11 @@ from weft_core.ir.route import RouteConfiguration, VirtualHost
 from weft_core.model import kubernetes as k8s
 from weft_core.model.base import Model
 from weft_core.model.gateway import Gateway
+from weft_core.model.mesh_config import MeshConfig
 from weft_core.model.meta import Config, Meta
 from weft_core.model.virtual_service import VirtualService
 from weft_core.proxy import LocalPorts, ProxyId, ProxyKind
-from weft_core.registry import Registry
+from weft_core.registry import MESH, Registry
 from weft_core.view.gateway_listeners import gateway_listeners
 from weft_core.view.gateway_routes import gateway_route_ids, gateway_virtual_host_ids
 from weft_core.view.gateways import GatewayId, gateway_id
@@ -51,6 +52,10 @@ class Edge:
         spec = {"gateways": ["edge/gateway"], **yaml.safe_load(text)}
         config = self._config(VirtualService, spec, name, namespace, created)
         self.db.virtual_services.put((namespace, name), config)
+
+    def settings(self, text: str) -> None:
+        """Put the MeshConfig."""
+        self.db.mesh_config.put(MESH, MeshConfig.model_validate(yaml.safe_load(text)))
 
     def local(self, **ports: Any) -> None:
         """Let the gateway share one machine with the others."""

@@ -39,6 +39,17 @@ def test_listener_trusts_nobody_on_addresses_and_identities(edge: "Edge") -> Non
     assert manager.forward_client_cert is ForwardClientCert.SANITIZE_SET
 
 
+def test_trusted_proxies_in_front_are_counted_and_may_tell_identities(edge: "Edge") -> None:
+    edge.gateway(HTTP)
+    topology = "{numTrustedProxies: 2, forwardClientCertDetails: APPEND_FORWARD}"
+    edge.settings(f"defaultConfig: {{gatewayTopology: {topology}}}")
+    manager = edge.listeners()["0.0.0.0_80"].filter_chains[0].filters[-1]
+    assert isinstance(manager, HttpConnectionManager)
+    assert manager.use_remote_address
+    assert manager.trusted_hops == 2
+    assert manager.forward_client_cert is ForwardClientCert.APPEND_FORWARD
+
+
 def test_server_port_is_the_services_and_the_pods_port_is_opened(edge: "Edge") -> None:
     edge.gateway(HTTP)
     spec = {"selector": {"istio": "edge"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}

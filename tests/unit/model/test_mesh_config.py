@@ -30,13 +30,22 @@ dnsRefreshRate: 5s
 h2UpgradePolicy: UPGRADE
 defaultServiceExportTo: [.]
 defaultHttpRetryPolicy: {attempts: 3}
+defaultConfig:
+  gatewayTopology: {numTrustedProxies: 1, forwardClientCertDetails: APPEND_FORWARD}
+"""
+CHECKED = """
+enableTracing: true
 defaultProviders: {tracing: [otel]}
 defaultConfig:
   concurrency: 2
+  discoveryAddress: istiod.istio-system.svc:15012
+  drainDuration: 45s
   holdApplicationUntilProxyStarts: true
+  interceptionMode: TPROXY
+  proxyAdminPort: 15000
   proxyMetadata: {A: b}
+  statusPort: 15020
   terminationDrainDuration: 10s
-  gatewayTopology: {numTrustedProxies: 1, forwardClientCertDetails: APPEND_FORWARD}
   tracing: {sampling: 100, customTags: {a: {literal: {value: b}}}}
 extensionProviders:
 - name: otel
@@ -73,6 +82,14 @@ def test_everything_that_is_supported_is_read_without_a_word() -> None:
     assert hash(config)
 
 
+def test_what_is_checked_and_not_acted_upon_is_named() -> None:
+    _, mistakes = read(CHECKED)
+    document = yaml.safe_load(CHECKED)
+    expected = [name for name in document if name != "defaultConfig"]
+    expected += [f"defaultConfig.{name}" for name in document["defaultConfig"]]
+    assert sorted(mistakes) == [(name, Severity.WARNING, Code.UNSUPPORTED_FIELD) for name in sorted(expected)]
+
+
 def test_what_is_not_supported_is_named_and_the_rest_is_in_force() -> None:
     config, mistakes = read(
         "{enablePrometheusMerge: true, trustDomain: a, defaultConfig: {proxyStatsMatcher: {}}, "
@@ -82,6 +99,7 @@ def test_what_is_not_supported_is_named_and_the_rest_is_in_force() -> None:
     assert sorted(mistakes) == [
         ("defaultConfig.proxyStatsMatcher", Severity.WARNING, Code.UNSUPPORTED_FIELD),
         ("enablePrometheusMerge", Severity.WARNING, Code.UNSUPPORTED_FIELD),
+        ("extensionProviders", Severity.WARNING, Code.UNSUPPORTED_FIELD),
         ("extensionProviders.0.skywalking", Severity.WARNING, Code.UNSUPPORTED_FIELD),
     ]
 
@@ -98,7 +116,7 @@ def test_providers_are_unique_and_defaults_exist() -> None:
         "{extensionProviders: [{name: a, zipkin: {service: z, port: 1}}, {name: a, prometheus: {}}, {name: b}], "
         "defaultProviders: {tracing: [c], metrics: [prometheus]}}"
     )
-    assert sorted(path for path, *_ in mistakes) == [
+    assert sorted(path for path, severity, _ in mistakes if severity == Severity.ERROR) == [
         "defaultProviders.tracing.0",
         "extensionProviders.1.name",
         "extensionProviders.2",
