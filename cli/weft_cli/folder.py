@@ -36,6 +36,8 @@ class FolderSource:
         self._files: dict[ObjectRef, str] = {}
         """Where each object was read last."""
         self._mesh: MeshConfig | None = None
+        self._mesh_map: ObjectRef | None = None
+        """The ConfigMap that the settings in force were read from."""
         self._sources: Mapping[ObjectRef, Source] = {}
         self._locator = Locator()
 
@@ -49,15 +51,9 @@ class FolderSource:
             ref: source.file for ref, source in found.sources.items()
         }
         self._sources = found.sources
-        mesh, problems = self._read_mesh(found)
-        if mesh is not None or not problems:  # settings with an error leave the last good ones in force
-            self._mesh = mesh
-        return Loaded(
-            objects=found.objects,
-            problems=(*found.problems, *problems),
-            held=found.rejected | lost,
-            mesh=self._mesh,
-        )
+        held = found.rejected | lost
+        problems = () if self._mesh_map in held else self._read_mesh(found)
+        return Loaded(objects=found.objects, problems=(*found.problems, *problems), held=held, mesh=self._mesh)
 
     def locate(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """Problems of views with file and line, as far as they are about objects of the last reading."""
@@ -67,16 +63,21 @@ class FolderSource:
         known = self._parsed.get(path)
         return known if known is not None and known[0] == text else (text, load_file(path, text))
 
-    def _read_mesh(self, found: LoadResult) -> tuple[MeshConfig | None, tuple[Problem, ...]]:
+    def _read_mesh(self, found: LoadResult) -> tuple[Problem, ...]:
+        """Read the mesh-wide settings. Those with an error leave the last good ones in force."""
         if self._mesh_config is not None:
             ((path, text),) = read_sources([self._mesh_config])
             loaded = load_mesh_config(text, path)
-            return loaded.config, loaded.problems
+            self._mesh = self._mesh if loaded.config is None else loaded.config
+            return loaded.problems
         maps = [
             item for item in found.objects if isinstance(item, ConfigMap) and is_mesh_config_map(item, OWN_NAMESPACE)
         ]
         if not maps:
-            return None, ()
+            self._mesh, self._mesh_map = None, None
+            return ()
         chosen = min(maps, key=lambda config_map: NAMES.index(config_map.name))
         loaded = mesh_config_of(chosen, found.sources[chosen.ref])
-        return loaded.config, loaded.problems
+        if loaded.config is not None:
+            self._mesh, self._mesh_map = loaded.config, chosen.ref
+        return loaded.problems

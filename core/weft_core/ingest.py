@@ -64,22 +64,35 @@ def replace_all(
         elif isinstance(item, k8s.KubernetesObject) and (table := _KUBERNETES.get(type(item))):
             key = item.name if isinstance(item, _CLUSTER_SCOPED) else (item.namespace, item.name)
             rows[table].setdefault(key, item)
-    pods = [*rows["pods"].values(), *_expanded(found)]
-    pods.sort(key=lambda pod: (pod.namespace, pod.name))
-    namespaces = rows["namespaces"].values()
-    rows["pods"] = {(pod.namespace, pod.name): pod for pod in complete(pods, namespaces, injected=injected)}
+    for pod in _expanded(found):
+        rows["pods"].setdefault((pod.namespace, pod.name), pod)
     keep = {(ref.kind, ref.namespace, ref.name) for ref in held}
     for name, kind in _TABLES.items():
-        _replace(getattr(registry, name), kind, rows[name], keep)
+        for key, row in _kept(getattr(registry, name), kind, keep):
+            rows[name].setdefault(key, row)
+    pods = sorted(rows["pods"].values(), key=lambda pod: (pod.namespace, pod.name))
+    namespaces = rows["namespaces"].values()
+    rows["pods"] = {(pod.namespace, pod.name): pod for pod in complete(pods, namespaces, injected=injected)}
+    for name in _TABLES:
+        _replace(getattr(registry, name), rows[name])
     registry.mesh_config.put(MESH, mesh)
 
 
-def _replace(
-    table: Table[Any, Any], kind: str, rows: Mapping[Any, Any], keep: Collection[tuple[str, str, str]]
-) -> None:
+def _kept(table: Table[Any, Any], kind: str, keep: Collection[tuple[str, str, str]]) -> Iterable[tuple[Any, Any]]:
+    """The rows of a table that are held, and the Pods that were made of a workload object that is."""
     for key in table:
+        row = table.peek(key)
         namespace, name = key if isinstance(key, tuple) else ("", key)
-        if key not in rows and (kind, namespace, name) not in keep:
+        makers = row.metadata.owner_references if isinstance(row, k8s.Pod) else ()
+        if (kind, namespace, name) in keep or any(
+            (made_by.kind, namespace, made_by.name) in keep for made_by in makers
+        ):
+            yield key, row
+
+
+def _replace(table: Table[Any, Any], rows: Mapping[Any, Any]) -> None:
+    for key in table:
+        if key not in rows:
             table.put(key, None)
     for key, row in rows.items():
         table.put(key, row)
