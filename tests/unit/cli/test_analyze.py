@@ -1,0 +1,118 @@
+"""`weft analyze`: what it prints and how it ends."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+Weft = Callable[..., Any]
+KEYS = ["code", "severity", "kind", "namespace", "name", "file", "line", "path", "message", "fix"]
+REPOSITORY = Path(__file__).parents[3]
+
+
+def test_a_finding_has_all_keys_in_this_order(weft: Weft, broken: Path) -> None:
+    ended = weft("analyze", "-f", broken, "-o", "json")
+    assert ended.code == 79
+    [finding] = json.loads(ended.stdout)
+    assert list(finding) == KEYS
+    assert finding == {
+        "code": "IST0106",
+        "severity": "error",
+        "kind": "VirtualService",
+        "namespace": "shop",
+        "name": "broken",
+        "file": str(broken),
+        "line": 6,
+        "path": "spec.timeout",
+        "message": "unknown field `timeout`",
+        "fix": "move it to spec.http[].timeout, beside `route`",
+    }
+
+
+def test_yaml_holds_what_json_holds(weft: Weft, broken: Path) -> None:
+    as_json, as_yaml = (weft("analyze", "-f", broken, "-o", form) for form in ("json", "yaml"))
+    assert yaml.safe_load(as_yaml.stdout) == json.loads(as_json.stdout)
+    assert as_json.code == as_yaml.code == 79
+
+
+def test_nothing_found_ends_with_0(weft: Weft, shop: Path) -> None:
+    assert weft("analyze", "-f", shop, "-o", "json") == (0, "[]\n", "")
+    assert weft("analyze", "-f", shop) == (0, "No problems found.\n", "")
+
+
+def test_a_note_alone_ends_with_0_and_a_warning_with_79(weft: Weft, shop: Path) -> None:
+    (shop / "scaling.yaml").write_text(
+        "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: a}\n"
+    )
+    noted = weft("analyze", "-f", shop, "-o", "json")
+    assert (noted.code, [f["severity"] for f in json.loads(noted.stdout)]) == (0, ["info"])
+    services = shop / "shop.yaml"
+    services.write_text(services.read_text().replace("name: http, port", "name: web, port"))
+    routes = shop / "routes.yaml"
+    routes.write_text(routes.read_text().replace("  - timeout", "  - fault: {abort: {httpStatus: 500}}\n    timeout"))
+    warned = weft("analyze", "-f", shop, "-o", "json")
+    assert (warned.code, "warning" in {f["severity"] for f in json.loads(warned.stdout)}) == (79, True)
+
+
+def test_two_processes_with_other_hash_seeds_print_the_same_bytes(shop: Path, broken: Path) -> None:
+    routes = shop / "routes.yaml"
+    routes.write_text(routes.read_text().replace("{host: web}", "{host: web, subset: a}\n    mirror: {host: b}"))
+
+    def printed(seed: str) -> bytes:
+        code = "from weft_cli.main import main; main()"
+        command = [sys.executable, "-c", code, "analyze", "-f", str(shop), "-f", str(broken), "-o", "json"]
+        ended = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=False)
+        assert ended.returncode == 79
+        return ended.stdout
+
+    first = printed("1")
+    assert first == printed("2")
+    assert len(json.loads(first)) > 2
+
+
+def test_the_order_of_files_does_not_matter(weft: Weft, shop: Path, broken: Path) -> None:
+    given = [part for path in (*shop.iterdir(), broken) for part in ("-f", path)]
+    turned = [part for path in (broken, *reversed([*shop.iterdir()])) for part in ("-f", path)]
+    assert weft("analyze", *given, "-o", "json") == weft("analyze", *turned, "-o", "json")
+
+
+def test_standard_input_is_a_dash(weft: Weft, broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(broken.read_text()))
+    [finding] = json.loads(weft("analyze", "-f", "-", "-o", "json").stdout)
+    assert (finding["file"], finding["line"], finding["path"]) == ("<stdin>", 6, "spec.timeout")
+
+
+def test_a_missing_file_ends_with_1_and_one_line(weft: Weft) -> None:
+    assert weft("analyze", "-f", "/nowhere.yaml") == (1, "", "weft: /nowhere.yaml: no such file or folder\n")
+
+
+@pytest.mark.parametrize("arguments", [(), ("-f", "a.yaml", "-o", "toml"), ("a.yaml",)])
+def test_a_wrong_command_line_ends_with_2(weft: Weft, arguments: tuple[str, ...]) -> None:
+    ended = weft("analyze", *arguments)
+    assert (ended.code, ended.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for path in (REPOSITORY / "examples").rglob("*.yaml")),
+    ids=lambda path: str(path.relative_to(REPOSITORY / "examples")),
+)
+def test_each_example_can_be_analyzed_alone(weft: Weft, path: Path) -> None:
+    """Alone most of them refer to what is elsewhere: there are findings, no schema is broken, and nothing raises."""
+    ended = weft("analyze", "-f", path, "-o", "json")
+    assert ended.code in (0, 79)
+    assert "IST0106" not in {finding["code"] for finding in json.loads(ended.stdout)}
+
+
+@pytest.mark.parametrize("feature", [None, *sorted(p.name for p in (REPOSITORY / "examples/features").glob("*.yaml"))])
+def test_the_sample_with_each_feature_has_no_error(weft: Weft, feature: str | None) -> None:
+    more = ("-f", REPOSITORY / "examples/features" / feature) if feature else ()
+    ended = weft("analyze", "-f", REPOSITORY / "examples/bookshop", *more, "-o", "json")
+    assert [f for f in json.loads(ended.stdout) if f["severity"] != "info"] == []
