@@ -4,12 +4,15 @@ import json
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.core.v3.base_pb2 import Node
 from google.protobuf.json_format import MessageToDict
@@ -27,7 +30,7 @@ from weft_core.ir.listener import (
     ListenerFilter,
 )
 from weft_core.ir.string_match import MatchKind, StringMatch
-from weft_core.ir.tls import MeshSecret
+from weft_core.ir.tls import MeshSecret, PushedSecret
 from weft_core.model.decode import decode
 from weft_core.model.mesh_config import MeshConfig
 from weft_core.proxy import LocalPorts, ProxyId, ProxyKind
@@ -220,6 +223,14 @@ EDGE = HttpConnectionManager(
 )
 
 
+def revocation_list() -> bytes:
+    """An empty list of some authority."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(tz=UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority")])
+    builder = x509.CertificateRevocationListBuilder(name, now, now + timedelta(days=1))
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
 def registry(*texts: str, settings: str = "accessLogFile: /dev/stdout") -> Registry:
     db = Registry()
     decoded = [decode(document) for text in texts for document in yaml.safe_load_all(text)]
@@ -311,3 +322,17 @@ def test_envoy_accepts_every_setting_of_an_edge(validate: Callable[..., str]) ->
         default_filter_chain=FilterChain(name="b", filters=(EDGE,), tls=asked),
     )
     assert validate([listener]) == ""
+
+
+def test_envoy_accepts_an_edge_at_a_unix_socket_with_a_revocation_list(
+    validate: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "crl.pem").write_bytes(revocation_list())
+    for trust in (MeshSecret(name="ROOTCA", revoked="crl.pem"), PushedSecret(name="kubernetes://a", revoked="crl.pem")):
+        listener = Listener(
+            name="edge",
+            addresses=(Address(f"unix://{tmp_path}/edge.sock", 443),),
+            direction=Direction.OUTBOUND,
+            filter_chains=(FilterChain(name="a", filters=(EDGE,), tls=replace(EVERY_TLS, trust=trust)),),
+        )
+        assert validate([listener]) == ""

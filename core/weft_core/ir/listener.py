@@ -32,6 +32,7 @@ class Address:
     """A socket address."""
 
     host: str
+    """IP address, or `unix://` and a path, which has no port."""
     port: int
 
 

@@ -11,6 +11,7 @@ from weft_core.model.mistake import Mistake
 from weft_core.model.port import HTTP_PROTOCOLS, TLS_PROTOCOLS, Port
 from weft_core.model.scalars import Labels, is_host, is_ip
 from weft_core.model.server_tls import ServerTLSMode, ServerTLSSettings, TLSCertificate, TLSProtocol
+from weft_core.model.workload_entry import UNIX
 from weft_core.problems import Code, Severity
 
 __all__ = ["Gateway", "Port", "Server", "ServerTLSMode", "ServerTLSSettings", "TLSCertificate", "TLSProtocol"]
@@ -35,6 +36,13 @@ class Server(Model):
                     message=f"`{host}`: {reason}",
                     fix="write shop.example.com, *.example.com, * or namespace/shop.example.com",
                 )
+        path = self.bind.removeprefix(UNIX)
+        if self.bind and not (is_ip(self.bind) or (path != self.bind and path.startswith(("/", "@")))):
+            yield Mistake(
+                path=("bind",),
+                message=f"`{self.bind}` is neither an IP address nor a Unix socket",
+                fix="write 10.0.0.1 or unix:///path/to/socket",
+            )
         protocol = self.port.protocol
         if protocol in TLS_PROTOCOLS:
             if self.tls is None:

@@ -25,6 +25,7 @@ from weft_core.proxy import LocalPorts
 from weft_core.registry import Registry
 from weft_core.view.access_log import access_logs, listener_access_logs
 from weft_core.view.client_secrets import client_secrets
+from weft_core.view.connection_match import connection_match, without_overlaps
 from weft_core.view.gateway_routes import EVERY_HOST, attached_virtual_services, server_groups
 from weft_core.view.gateway_secrets import SecretId
 from weft_core.view.gateway_tls import pushed_secrets, server_tls
@@ -104,9 +105,9 @@ def _chains(db: Registry, gateway: GatewayId, port: GatewayPort) -> Iterator[Fil
             )
         elif server.ends_tls and tls is not None:
             for chain in _tcp_chains(db, gateway, port, server):
-                yield FilterChain(
-                    name=chain.name, match=_names(server), filters=chain.filters, tls=server_tls(db, tls, TCP_ALPN)
-                )
+                blocks = chain.match.prefix_ranges if chain.match else ()
+                match = replace(_names(server), prefix_ranges=blocks)
+                yield replace(chain, match=match, tls=server_tls(db, tls, TCP_ALPN))
         elif server.speech is Speech.TLS:
             yield from _passed_through(db, gateway, port, server)
         else:
@@ -120,32 +121,34 @@ def _names(server: GatewayServer) -> FilterChainMatch:
 
 
 def _tcp_chains(db: Registry, gateway: GatewayId, port: GatewayPort, server: GatewayServer) -> Iterator[FilterChain]:
-    """Where the connections of a TCP server go: to what the oldest VirtualService with TCP rules says."""
+    """Where the connections of a TCP server go: to what the oldest VirtualService with TCP rules says.
+
+    Destination subnets are compared with the address at the pod: the one that Envoy sees.
+    """
     viewpoint = _viewpoint(gateway, port, server)
     for key in attached_virtual_services(db, gateway.client.namespace, server):
-        routes = [r for r in tcp_routes_of(db, gateway.client, key, viewpoint) if not r.destination_subnets]
+        routes = tuple(without_overlaps(tcp_routes_of(db, gateway.client, key, viewpoint)))
+        for route in routes:
+            name = ":".join((server.name, *route.destination_subnets[:1]))
+            yield FilterChain(name=name, match=connection_match(route), filters=_tcp_filters(db, gateway, route))
         if routes:
-            yield FilterChain(name=server.name, filters=_tcp_filters(db, gateway, routes[0]))
             return
 
 
 def _passed_through(
     db: Registry, gateway: GatewayId, port: GatewayPort, server: GatewayServer
 ) -> Iterator[FilterChain]:
-    """A chain for each TLS rule, chosen by server name; a name that two rules have is the first one's."""
+    """A chain for each TLS rule, chosen by address and server name; what two rules want is the first one's."""
     viewpoint = _viewpoint(gateway, port, server)
-    taken: set[str] = set()
-    for key in attached_virtual_services(db, gateway.client.namespace, server):
-        for route in tls_routes_of(db, gateway.client, key, viewpoint):
-            names = tuple(name for name in route.sni_hosts if name not in taken)
-            taken.update(names)
-            if names:
-                everything = EVERY_HOST in names
-                yield FilterChain(
-                    name=f"{server.name}:{names[0]}",
-                    match=FilterChainMatch(transport_protocol=TLS, server_names=() if everything else names),
-                    filters=_tcp_filters(db, gateway, route),
-                )
+    attached = attached_virtual_services(db, gateway.client.namespace, server)
+    routes = (route for key in attached for route in tls_routes_of(db, gateway.client, key, viewpoint))
+    for route in without_overlaps(routes):
+        match = connection_match(route) or FilterChainMatch()
+        yield FilterChain(
+            name=":".join((server.name, route.sni_hosts[0], *route.destination_subnets[:1])),
+            match=replace(match, transport_protocol=TLS),
+            filters=_tcp_filters(db, gateway, route),
+        )
 
 
 def _viewpoint(gateway: GatewayId, port: GatewayPort, server: GatewayServer) -> Viewpoint:

@@ -9,6 +9,7 @@ from weft_core.model import kubernetes as k8s
 from weft_core.view.gateway_listeners import gateway_listeners
 from weft_core.view.gateway_routes import gateway_route_ids, gateway_virtual_host_ids
 from weft_core.view.virtual_hosts import VirtualHostId, virtual_host
+from weft_xds.build.address import build_address
 
 if TYPE_CHECKING:
     from tests.unit.gateways.conftest import Edge
@@ -48,6 +49,13 @@ def test_trusted_proxies_in_front_are_counted_and_may_tell_identities(edge: "Edg
     assert manager.use_remote_address
     assert manager.trusted_hops == 2
     assert manager.forward_client_cert is ForwardClientCert.APPEND_FORWARD
+
+
+def test_a_server_may_be_a_unix_socket(edge: "Edge") -> None:
+    edge.gateway("[{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*'], bind: 'unix:///run/edge.sock'}]")
+    (listener,) = edge.listeners().values()
+    (address,) = listener.addresses
+    assert build_address(address).pipe.path == "/run/edge.sock"
 
 
 def test_server_port_is_the_services_and_the_pods_port_is_opened(edge: "Edge") -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from weft_core.ir.downstream_tls import AltName, AltNameKind, ClientCertificate, TlsVersion
-from weft_core.ir.listener import FilterChain, TcpProxy
+from weft_core.ir.listener import FilterChain, FilterChainMatch, TcpProxy
 from weft_core.ir.secret import TlsCertificate, TrustedRoots
 from weft_core.ir.string_match import MatchKind, StringMatch
 from weft_core.ir.tls import MeshSecret, PushedSecret, RootsFile
@@ -131,6 +131,34 @@ def test_tcp_server_follows_tcp_rules_and_stays_closed_without(edge: "Edge") -> 
     proxy = edge.listeners()["0.0.0.0_5432"].filter_chains[0].filters[-1]
     assert isinstance(proxy, TcpProxy)
     assert proxy.clusters == (("outbound|5432||shop.default.svc.cluster.local", 1),)
+
+
+TO_SHOP = "route: [{destination: {host: shop}}]"
+
+
+def test_tcp_rules_go_by_destination_address(edge: "Edge") -> None:
+    edge.gateway("[{port: {number: 5432, name: db, protocol: TCP}, hosts: ['*']}]")
+    one = f"{{match: [{{destinationSubnets: [10.0.0.0/8, 10.0.0.1/8]}}], {TO_SHOP}}}"
+    edge.route(f"{{hosts: ['*'], tcp: [{one}]}}")
+    (chain,) = edge.listeners()["0.0.0.0_5432"].filter_chains
+    assert chain.match == FilterChainMatch(prefix_ranges=("10.0.0.0/8",)), "others are not taken"
+    edge.route(f"{{hosts: ['*'], tcp: [{one}, {{match: [{{port: 5432}}], {TO_SHOP}}}]}}")
+    chains = edge.listeners()["0.0.0.0_5432"].filter_chains
+    assert [chain.match for chain in chains] == [chains[0].match, None]
+    assert len({chain.name for chain in chains}) == 2
+
+
+def test_rules_of_tls_servers_go_by_server_name_and_destination_address(edge: "Edge") -> None:
+    edge.gateway(f"[{https('mode: SIMPLE, credentialName: cert', protocol='TLS')}]")
+    edge.route(f"{{hosts: ['*'], tcp: [{{match: [{{destinationSubnets: [10.0.0.0/8]}}], {TO_SHOP}}}]}}")
+    chain = only_chain(edge)
+    expected = FilterChainMatch(transport_protocol="tls", server_names=("a.example",), prefix_ranges=("10.0.0.0/8",))
+    assert chain.match == expected
+    assert chain.tls is not None
+    edge.gateway(f"[{https('mode: PASSTHROUGH')}]")
+    match = "{sniHosts: [A.example], destinationSubnets: [10.0.0.0/8]}"
+    edge.route(f"{{hosts: [a.example], tls: [{{match: [{match}], {TO_SHOP}}}]}}")
+    assert only_chain(edge).match == expected
 
 
 def test_same_host_twice_on_a_tls_port_is_the_older_servers(edge: "Edge") -> None:

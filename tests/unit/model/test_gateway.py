@@ -24,6 +24,7 @@ HTTPS = "port: {number: 443, name: https, protocol: HTTPS}"
         "port: {number: 443, name: tls, protocol: tls}, hosts: ['*.example.com'], tls: {mode: PASSTHROUGH}",
         "port: {number: 15443, name: tls, protocol: TLS}, hosts: ['*.local'], tls: {mode: AUTO_PASSTHROUGH}",
         "port: {number: 9000, name: tcp, protocol: TCP}, hosts: ['*'], bind: 127.0.0.1, name: raw",
+        f"{HTTP}, hosts: ['*'], bind: 'unix:///run/edge.sock'",
     ],
 )
 def test_accepted(warnings: Listed, server: str) -> None:
@@ -75,6 +76,12 @@ REFUSED = {
         f"{{servers: [{{{HTTPS}, hosts: ['*'], tls: {{mode: ISTIO_MUTUAL, minProtocolVersion: TLSV1_3, maxProtocolVersion: TLSV1_2}}}}]}}",
         "spec.servers[0].tls.maxProtocolVersion",
         "below minProtocolVersion",
+    ),
+    "bind": (f"{{servers: [{{{HTTP}, hosts: ['*'], bind: localhost}}]}}", "spec.servers[0].bind", "neither an IP"),
+    "relative bind": (
+        f"{{servers: [{{{HTTP}, hosts: ['*'], bind: 'unix://a'}}]}}",
+        "spec.servers[0].bind",
+        "neither an IP",
     ),
     "port name twice": (
         f"{{servers: [{{{HTTP}, hosts: [a.b]}}, {{{HTTP}, hosts: [c.d]}}]}}",

@@ -12,8 +12,8 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 
 from weft_core.ir.endpoint import Locality as Place
 from weft_core.ir.load_assignment import UNKNOWN, Endpoint, LoadAssignment, LocalityEndpoints
+from weft_xds.build.address import UNIX
 
-UNIX: Final = "unix://"
 TRANSPORT_SOCKET_MATCH: Final = "envoy.transport_socket_match"
 TLS_MODE: Final = Struct(fields={"tlsMode": Value(string_value="istio")})
 """Marks endpoints that take mutual TLS, and the transport socket that is for them."""
