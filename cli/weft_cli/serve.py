@@ -58,7 +58,7 @@ class _Serve:
     def __init__(self, config_dir: Path, mesh_config: Path | None) -> None:
         self._config_dir = config_dir
         self._source = FolderSource((config_dir,), mesh_config)
-        self._control_plane = ControlPlane(Registry(Settings(derive_endpoints=True)), self._tell)
+        self._control_plane = ControlPlane(Registry(Settings(derive_endpoints=True)), self._tell_refusal)
         self._news = News()
         self._ready = False
 
@@ -98,6 +98,10 @@ class _Serve:
         for problem in self._news.of((*loaded.problems, *self._source.locate(all_problems(registry)))):
             self._tell(problem)
         return loaded
+
+    def _tell_refusal(self, problem: Problem) -> None:
+        for located in self._source.locate([problem]):
+            self._tell(located)
 
     def _tell(self, problem: Problem) -> None:
         getattr(_log, _LEVELS[problem.severity])("problem", code=problem.code, text=str(problem))
