@@ -23,7 +23,7 @@ def run_analyze(
     replace_all(registry, loaded.objects, mesh=loaded.mesh)
     problems = by_severity((*loaded.problems, *source.locate(all_problems(registry))))
     terminal = sys.stdout.isatty()
-    color = terminal if color is None else color
-    width = max(60, shutil.get_terminal_size().columns) if terminal or color else None
-    sys.stdout.write(render(problems, output, color=color, width=width))
+    coloured = terminal if color is None else color
+    width = max(60, shutil.get_terminal_size().columns) if terminal or coloured else None
+    sys.stdout.write(render(problems, output, color=coloured, width=width))
     return exit_code(problems)
