@@ -171,13 +171,38 @@ def selector_mistakes(labels: Mapping[str, str], field: str) -> Iterator[Mistake
             )
 
 
+_TARGET_GROUPS = {
+    "Gateway": "gateway.networking.k8s.io",
+    "GatewayClass": "gateway.networking.k8s.io",
+    "Service": "",
+    "ServiceEntry": "networking.istio.io",
+}
+"""The API groups of the kinds that policies are attached to. Left out, the kind decides."""
+
+
 class PolicyTargetReference(Model):
     """An object that a policy is attached to (Gateway, Service, ServiceEntry …)."""
 
     group: str = Field("", description="API group of the target; empty for core.")
     kind: NonEmpty = Field(description="Kind of the target.")
     name: NonEmpty = Field(description="Name of the target.")
-    namespace: str = Field("", description="Must be the policy's own namespace, or empty.")
+    namespace: str = Field("", description="Must be empty: targets are in the policy's own namespace.")
+
+    def check(self) -> Iterator[Mistake]:
+        """The target is where and what Istio lets it be: anything else would protect another object than is meant."""
+        if self.namespace:
+            yield Mistake(
+                path=("namespace",),
+                message="a policy's targets are in its own namespace",
+                fix="remove it, and put the policy into the target's namespace",
+            )
+        group = _TARGET_GROUPS.get(self.kind, self.group)
+        if self.group not in ("", group or "core"):
+            yield Mistake(
+                path=("group",),
+                message=f"policies are attached to no {self.kind} of {self.group}",
+                fix=f"write {group}" if group else "remove it",
+            )
 
 
 def same_names(names: list[str], path: Path, field: str, what: str) -> Iterator[Mistake]:

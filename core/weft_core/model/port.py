@@ -1,11 +1,14 @@
 """Ports as the networking kinds write them, with the protocols that are spoken on them."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from weft_core.model.base import Model
+from weft_core.model.mistake import Mistake
 from weft_core.model.scalars import NonEmpty, PortNumber, refuse
+from weft_core.problems import Code, Severity
 
 PROTOCOLS = frozenset(
     ["HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB", "TCP", "TLS", "UDP", "MONGO", "REDIS", "MYSQL", "HTTP_PROXY"]
@@ -34,6 +37,11 @@ class Port(Model):
     name: NonEmpty = Field(description="Label of the port.")
     target_port: PortNumber | None = Field(None, description="Deprecated and without effect.")
 
+    def check(self) -> Iterator[Mistake]:
+        """The pod's port is what its Service says."""
+        if self.target_port is not None:
+            yield _no_target_port("the pod's port is the targetPort of its Service")
+
 
 class ServicePort(Model):
     """A port of a ServiceEntry."""
@@ -51,3 +59,18 @@ class SidecarPort(Model):
     protocol: Protocol = Field(description="HTTP, HTTPS, GRPC, HTTP2, TLS, TCP, MONGO …")
     name: str = Field("", description="Label of the port.")
     target_port: PortNumber | None = Field(None, description="Has no effect.")
+
+    def check(self) -> Iterator[Mistake]:
+        """Where the application listens is defaultEndpoint's to say."""
+        if self.target_port is not None:
+            yield _no_target_port("an ingress listener's application is at defaultEndpoint")
+
+
+def _no_target_port(instead: str) -> Mistake:
+    return Mistake(
+        path=("targetPort",),
+        severity=Severity.WARNING,
+        code=Code.UNSUPPORTED_FIELD,
+        message=f"targetPort has no effect: {instead}",
+        fix="remove it",
+    )

@@ -8,6 +8,7 @@ from weft_core.model.base import Model
 from weft_core.model.frozen import EMPTY, FrozenDict
 from weft_core.model.mistake import Mistake
 from weft_core.model.scalars import FrozenMap, Labels, NonEmpty, PortNumber, UInt, is_host, is_ip
+from weft_core.problems import Code, Severity
 
 NO_PORTS: FrozenDict[str, int] = FrozenDict()
 UNIX = "unix://"
@@ -32,6 +33,14 @@ class WorkloadEntry(Model):
 
     def check(self) -> Iterator[Mistake]:
         """An address that exists as a form, or a network through whose gateway it is reached."""
+        if self.network and self.address:
+            yield Mistake(
+                path=("network",),
+                severity=Severity.WARNING,
+                code=Code.UNSUPPORTED_FIELD,
+                message="several networks are not supported: the address is called directly",
+                fix="remove it, if proxies can reach the address",
+            )
         if not self.address:
             if not self.network:
                 yield Mistake(path=("address",), message="there is no address", fix="add address, or network")

@@ -10,6 +10,8 @@ _APP_PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "kubernetes.io/ws": Protocol.HTTP,
     "kubernetes.io/wss": Protocol.HTTPS,
 }
+_OTHER_NAMES: Final[Mapping[str, Protocol]] = {"http_proxy": Protocol.HTTP}
+"""What ServiceEntries may write besides: requests to an HTTP proxy are HTTP."""
 _SERVER_FIRST: Final = frozenset({25, 53, 3306, 27017})
 """SMTP, DNS, MySQL, MongoDB: the server speaks first, so there is nothing to detect from."""
 _BY_NAME: Final[Mapping[str, Protocol]] = {p.value.lower(): p for p in Protocol if p is not Protocol.AUTO}
@@ -18,7 +20,7 @@ _BY_NAME: Final[Mapping[str, Protocol]] = {p.value.lower(): p for p in Protocol 
 def named_protocol(word: str) -> Protocol | None:
     """The protocol that a ServiceEntry, Gateway or appProtocol names, in any case; None for an unknown word."""
     word = word.lower()
-    return _APP_PROTOCOLS.get(word) or _BY_NAME.get(word)
+    return _APP_PROTOCOLS.get(word) or _OTHER_NAMES.get(word) or _BY_NAME.get(word)
 
 
 def port_protocol(*, number: int, name: str, app_protocol: str = "", transport: str = "TCP") -> Protocol:

@@ -268,3 +268,11 @@ def test_on_a_shared_machine_nothing_is_bound_but_the_http_proxy(registry: Make,
     listener = outbound_listener(db, http_proxy_id(20003))
     assert (listener.name, listener.addresses[0].host, listener.addresses[0].port) == ("http_proxy", "127.0.0.1", 20003)
     assert manager_of(listener.filter_chains[0]).route == RouteName("http_proxy")
+
+
+def test_requests_to_an_http_proxy_are_http(registry: Make, web: ProxyId) -> None:
+    pod = "{apiVersion: v1, kind: Pod, metadata: {name: web-0, namespace: shop}}"
+    port = "{number: 3128, name: proxy, protocol: HTTP_PROXY}"
+    found = listeners(registry(pod, entry("squid", port, resolution="DNS")), web)
+    (chain,) = found["0.0.0.0_3128"].filter_chains
+    assert manager_of(chain).route == RouteName("3128")

@@ -135,6 +135,11 @@ def test_demands_that_keep_nobody_out_are_warned_about(warnings: Listed, field: 
     assert [path for path, *_ in warnings("Gateway", spec)] == [f"spec.servers[0].tls.{name}"]
 
 
+def test_a_target_port_is_warned_about(warnings: Listed) -> None:
+    spec = "{servers: [{port: {number: 80, name: http, protocol: HTTP, targetPort: 8080}, hosts: ['*']}]}"
+    assert [path for path, *_ in warnings("Gateway", spec)] == ["spec.servers[0].port.targetPort"]
+
+
 def test_a_redirect_on_a_tls_server_is_warned_about(warnings: Listed) -> None:
     spec = f"{{servers: [{{{HTTPS}, hosts: ['*'], tls: {{mode: SIMPLE, credentialName: a, httpsRedirect: true}}}}]}}"
     assert [path for path, *_ in warnings("Gateway", spec)] == ["spec.servers[0].tls.httpsRedirect"]

@@ -45,10 +45,31 @@ Listed = Callable[[str, str], list[tuple[str, str, str]]]
             "{action: CUSTOM, provider: {name: p}, rules: [{to: [{operation: {paths: [/a]}}]}]}",
         ),
         ("AuthorizationPolicy", "{targetRefs: [{kind: Service, name: a}], rules: [{}]}"),
+        ("AuthorizationPolicy", "{targetRefs: [{group: core, kind: Service, name: a}], rules: [{}]}"),
+        (
+            "RequestAuthentication",
+            "{targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: a}], "
+            "jwtRules: [{issuer: i, jwks: '{\"keys\": []}'}]}",
+        ),
     ],
 )
 def test_accepted(warnings: Listed, kind: str, spec: str) -> None:
     assert warnings(kind, spec) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "field"),
+    [
+        ("kind: Gateway, name: edge, namespace: other", "namespace"),
+        ("kind: Gateway, name: edge, group: networking.istio.io", "group"),
+        ("kind: Service, name: web, group: apps", "group"),
+    ],
+)
+def test_targets_that_mean_another_object_are_refused(errors: Listed, target: str, field: str) -> None:
+    [(path, message, fix)] = errors("AuthorizationPolicy", f"{{targetRefs: [{{{target}}}], rules: [{{}}]}}")
+    assert path == f"spec.targetRefs[0].{field}"
+    assert message
+    assert fix
 
 
 def test_a_policy_without_spec_is_an_empty_one() -> None:

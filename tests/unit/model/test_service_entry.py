@@ -20,7 +20,7 @@ PORTS = "ports: [{number: 80, name: http, protocol: HTTP}]"
         f"hosts: ['*.example.com'], {PORTS}, resolution: DYNAMIC_DNS",
         f"hosts: ['*.example.com'], {PORTS}, resolution: DNS, endpoints: [{{address: api.example.com}}]",
         f"hosts: [db.local], addresses: [10.1.0.0/16], {PORTS}, resolution: STATIC, location: MESH_INTERNAL, "
-        "endpoints: [{address: 10.0.0.1, ports: {http: 8080}, labels: {a: b}, network: n, locality: r/z/s, weight: 2, "
+        "endpoints: [{address: 10.0.0.1, ports: {http: 8080}, labels: {a: b}, locality: r/z/s, weight: 2, "
         "serviceAccount: db}], subjectAltNames: [x]",
         f"hosts: [db.local], {PORTS}, resolution: STATIC, workloadSelector: {{labels: {{app: db}}}}",
         f"hosts: [db.local], {PORTS}, resolution: STATIC, endpoints: [{{address: 'unix:///var/run/db'}}]",
@@ -29,6 +29,11 @@ PORTS = "ports: [{number: 80, name: http, protocol: HTTP}]"
 )
 def test_accepted(warnings: Listed, spec: str) -> None:
     assert warnings("ServiceEntry", f"{{{spec}}}") == []
+
+
+def test_a_network_beside_an_address_is_warned_about(warnings: Listed) -> None:
+    found = warnings("WorkloadEntry", "{address: 10.0.0.1, network: other}")
+    assert [(path, code) for path, code, _ in found] == [("spec.network", Code.UNSUPPORTED_FIELD)]
 
 
 REFUSED = {

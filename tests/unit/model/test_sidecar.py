@@ -26,6 +26,15 @@ def test_accepted(warnings: Listed, spec: str) -> None:
     assert warnings("Sidecar", spec) == []
 
 
+def test_a_target_port_is_warned_about(warnings: Listed) -> None:
+    port = "{number: 80, protocol: HTTP, name: h, targetPort: 8080}"
+    found = warnings(
+        "Sidecar",
+        f"{{workloadSelector: {{labels: {{a: b}}}}, ingress: [{{port: {port}, defaultEndpoint: '127.0.0.1:80'}}]}}",
+    )
+    assert [path for path, *_ in found] == ["spec.ingress[0].port.targetPort"]
+
+
 REFUSED = {
     "no namespace": ("{egress: [{hosts: [reviews]}]}", "spec.egress[0].hosts[0]", "the namespace is missing"),
     "short name": ("{egress: [{hosts: [./reviews]}]}", "spec.egress[0].hosts[0]", "short names"),
