@@ -98,7 +98,7 @@ def _route(
     names: tuple[str, ...] = (),
     subnets: tuple[str, ...] = (),
 ) -> TcpRoute:
-    chosen: tuple[RouteDestination, ...] = entries if len(entries) == 1 else tuple(e for e in entries if e.weight)
+    chosen = entries if len(entries) == 1 else tuple(entry for entry in entries if entry.weight)
     clusters: tuple[tuple[str, int], ...] = tuple(
         (destination_cluster(db, client, entry.destination, port), entry.weight if len(chosen) > 1 else 1)
         for entry in chosen
@@ -106,10 +106,10 @@ def _route(
     namespace, name = key
     return TcpRoute(
         clusters=clusters,
-        stat_prefix=next(cluster for cluster, _ in clusters) if len(clusters) == 1 else f"{name}.{namespace}",
+        stat_prefix=clusters[0][0] if len(clusters) == 1 else f"{name}.{namespace}",
         sni_hosts=names,
         destination_subnets=subnets,
-        settings=_settings(db, client, chosen[0], port),
+        settings=_settings(db, client, next(iter(chosen)), port),
         origins=(ObjectRef(kind="VirtualService", namespace=namespace, name=name),),
     )
 
