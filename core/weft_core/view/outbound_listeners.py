@@ -140,13 +140,15 @@ def _port_claims(db: Registry, client: Client, found: Service, port: ServicePort
         yield _Claim(addresses=(ANY_ADDRESS,), port=port.number, route=shared, created=found.created)
         return
     sniffed = port.protocol is Protocol.AUTO
-    member = _member(db, client, found, port, () if exact else blocks)
     if exact:
         route = route_name(found.ref.host, HttpPort(port.number, alone=True)) if sniffed else ""
+        member = _member(db, client, found, port, ())
         yield _Claim(
             addresses=exact, port=port.number, route=route, sniffed=sniffed, member=member, created=found.created
         )
-        return
+        if not blocks:
+            return
+    member = _member(db, client, found, port, blocks)
     route = shared if sniffed else ""
     if not found.headless:
         yield _Claim(addresses=(ANY_ADDRESS,), port=port.number, route=route, member=member, created=found.created)

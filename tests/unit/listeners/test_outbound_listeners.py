@@ -202,6 +202,18 @@ def test_blocks_of_addresses_are_chains_of_the_shared_listener(registry: Make, s
     assert chain.match.prefix_ranges == ("10.9.0.0/24",)
 
 
+def test_an_entry_with_addresses_and_blocks_of_them_has_both(registry: Make, shop: str, web: ProxyId) -> None:
+    ports = "{name: q, number: 99, protocol: TCP}"
+    db = registry(shop, entry("net", ports, addresses="[10.9.0.0/24, 10.8.0.1]", resolution="NONE"))
+    found = listeners(db, web)
+    [chain] = found["0.0.0.0_99"].filter_chains
+    [other] = found["10.8.0.1_99"].filter_chains
+    assert chain.match is not None
+    assert chain.match.prefix_ranges == ("10.9.0.0/24",)
+    assert other.match is None
+    assert cluster_of(chain) == cluster_of(other) == "outbound|99||net.example.com"
+
+
 def test_headless_services_have_a_listener_for_each_endpoint(registry: Make, shop: str, web: ProxyId) -> None:
     headless = service("pods", "{name: tcp, port: 7000}", clusterIP="None", selector="{app: web}")
     slices = """
