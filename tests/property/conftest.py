@@ -259,6 +259,10 @@ def certificate() -> dict[str, str]:
     return {"tls.crt": chain.decode(), "tls.key": private.decode(), "ca.crt": chain.decode()}
 
 
+LOCAL_PORTS = (
+    LocalPorts(inbound=((8080, 30001),), application=((8080, 8888),), proxy=30010, readiness=30020),
+    LocalPorts(inbound=((7001, 30002), (8080, 30001)), proxy=30011, readiness=30020),
+)
 DOCUMENTS: Mapping[str, tuple[st.SearchStrategy[Any], tuple[str, ...], tuple[str, ...]]] = {
     "VirtualService": (spec(virtual_service()), ("shop", "bank", "istio-system"), ("a", "b")),
     "DestinationRule": (spec(destination_rule()), ("shop", "bank", "istio-system"), ("a", "b")),
@@ -286,17 +290,7 @@ DOCUMENTS: Mapping[str, tuple[st.SearchStrategy[Any], tuple[str, ...], tuple[str
     "Node": (one("nodes"), ("",), ("node-a",)),
     "MeshConfig": (one("mesh_configs"), ("",), (MESH,)),
     "Secret": (st.sampled_from([{"stringData": {}}, {"stringData": certificate()}]), ("edge",), ("cert",)),
-    "LocalPorts": (
-        st.builds(
-            LocalPorts,
-            inbound=st.sampled_from([((8080, 30001),), ((7001, 30002), (8080, 30001))]),
-            application=st.sampled_from([(), ((8080, 8888),)]),
-            proxy=st.sampled_from([30010, 30011]),
-            readiness=st.just(30020),
-        ),
-        ("bank",),
-        ("api-0",),
-    ),
+    "LocalPorts": (st.sampled_from(LOCAL_PORTS), ("bank",), ("api-0",)),
 }
 """Kind → contents, namespaces and names."""
 
