@@ -26,6 +26,7 @@ from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
 
@@ -37,7 +38,7 @@ from weft_xds.frames import Frame, make_frame
 from weft_xds.identity import by_namespace
 from weft_xds.quarantine import Quarantine, Rejection
 from weft_xds.server import ServerOptions, XdsServer
-from weft_xds.types import CDS, EDS, LDS, RDS, VHDS
+from weft_xds.types import CDS, EDS, LDS, RDS, SDS, VHDS
 
 ADS = ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
 NODE_ID = "sidecar~127.0.0.1~web-0.shop~shop.svc.cluster.local"
@@ -48,6 +49,7 @@ TYPES: dict[type[Message], str] = {
     Listener: LDS,
     RouteConfiguration: RDS,
     VirtualHost: VHDS,
+    Secret: SDS,
 }
 
 
