@@ -20,6 +20,7 @@ from weft_core.view.workload_ports import selected_ports
 
 Row = Config[AuthorizationPolicy]
 _TOKEN_FIELDS = ("request_principals", "not_request_principals")
+_PORT_KEY = "destination.port"
 _TOKEN_KEYS = "request.auth."  # noqa: S105 - a name, not a secret
 
 
@@ -31,11 +32,11 @@ def authorization_policy_problems(db: Registry, key: Key) -> tuple[Problem, ...]
         return ()
     found = [
         *_custom(row),
-        *unserved_targets(row.meta.ref, row.spec, "nothing is protected by this one"),
+        *unserved_targets(db, row.meta.ref, row.spec, "nothing is protected by this one"),
         *_allows_nothing(row),
     ]
     if not targets(row.spec):
-        found += [*_selects_nothing(db, row), *_on_tcp(db, row), *_claims(db, row)]
+        found += [*_selects_nothing(db, row), *_on_tcp(db, row), *_service_ports(db, row), *_claims(db, row)]
     return tuple(found)
 
 
@@ -102,6 +103,38 @@ def _reaches(rule: Rule, port: str) -> bool:
     return not operations or any(
         (not each.ports or port in each.ports) and port not in each.not_ports for each in operations
     )
+
+
+def _service_ports(db: Registry, row: Row) -> Iterator[Problem]:
+    """Policies speak of the ports that workloads listen on; with a Service's port a DENY would never fire."""
+    written = [("rules", index, *path) for index, rule in enumerate(row.spec.rules) for path in _port_paths(rule)]
+    if not written:
+        return
+    selector, namespaces = match_labels(row.spec), governed_namespaces(db, row.meta.namespace)
+    ports = [port for each in namespaces for port in selected_ports(db, each, labels_of(selector))]
+    known = {port.number for port in ports}
+    known |= {number for pod in workloads_in(db, namespaces, selector) for _, number in pod.ports}
+    meant = {str(port.service_port): port.number for port in reversed(ports) if port.service_port not in known}
+    for *path, number in written:
+        if number in meant:
+            yield finding(
+                row.meta.ref,
+                tuple(path),
+                code=Code.REFERENCED_RESOURCE_NOT_FOUND,
+                message=f"the selected pods have no port {number}, which is the Service's",
+                fix=f"write the container's port, {meant[str(number)]}",
+            )
+
+
+def _port_paths(rule: Rule) -> Iterator[Path]:
+    """Where a rule names ports, each path with the port at its end."""
+    for index, entry in enumerate(rule.to):
+        for name, ports in (("ports", entry.operation.ports), ("notPorts", entry.operation.not_ports)):
+            yield from (("to", index, "operation", name, place, port) for place, port in enumerate(ports))
+    for index, condition in enumerate(rule.when):
+        if condition.key == _PORT_KEY:
+            for name, ports in (("values", condition.values), ("notValues", condition.not_values)):
+                yield from (("when", index, name, place, port) for place, port in enumerate(ports))
 
 
 def _claims(db: Registry, row: Row) -> Iterator[Problem]:

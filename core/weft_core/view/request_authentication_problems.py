@@ -23,7 +23,7 @@ def request_authentication_problems(db: Registry, key: Key) -> tuple[Problem, ..
     row = db.request_authentications.get(key)
     if row is None:
         return ()
-    found = [*_keys(row), *unserved_targets(row.meta.ref, row.spec, "no token is verified by this one")]
+    found = [*_keys(row), *unserved_targets(db, row.meta.ref, row.spec, "no token is verified by this one")]
     if not targets(row.spec):
         found += [*_selects_nothing(db, row), *_on_tcp(db, row)]
     return tuple(found)

@@ -7,7 +7,7 @@ from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_core.registry import Registry
 from weft_core.view.finding import finding
 from weft_core.view.mesh import root_namespace
-from weft_core.view.policy_scope import Scoped, targets
+from weft_core.view.policy_scope import GATEWAY_NAME_LABEL, Scoped, targets
 from weft_core.view.proxies import Workload
 from weft_core.view.selectors import labels_of
 from weft_core.view.workload_ports import selected_workloads
@@ -55,18 +55,31 @@ def selects_no_pods(
     )
 
 
-def unserved_targets(ref: ObjectRef, spec: Scoped, effect: str) -> Iterator[Problem]:
-    """The objects that a policy is attached to and that Weft attaches none to, `effect` being what follows from it."""
+def unserved_targets(db: Registry, ref: ObjectRef, spec: Scoped, effect: str) -> Iterator[Problem]:
+    """The objects that a policy is attached to and that are none here, `effect` being what follows from it.
+
+    Only a Gateway of the Gateway API has pods, by a label. People write the name of an Istio Gateway, which has not.
+    """
     for index, target in enumerate(targets(spec)):
+        path: Path = ("targetRefs", index) if spec.target_refs else ("targetRef",)
         if target.kind != "Gateway":
             yield finding(
                 ref,
-                ("targetRefs", index) if spec.target_refs else ("targetRef",),
+                path,
                 code=Code.UNSUPPORTED_FIELD,
                 severity=Severity.ERROR,
                 message=f"policies attached to a {target.kind} are not in force: {effect}",
                 fix="select the workloads by selector.matchLabels",
             )
+            continue
+        yield from selects_no_pods(
+            db,
+            ref,
+            (*path, "name"),
+            {GATEWAY_NAME_LABEL: target.name},
+            namespaces=governed_namespaces(db, ref.namespace),
+            effect=effect,
+        )
 
 
 def written(selector: Mapping[str, str]) -> str:

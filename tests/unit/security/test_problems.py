@@ -56,6 +56,40 @@ def test_an_authorization_selector_that_selects_nothing(registry: Make, shop: st
     assert authorization(db) == [(Code.NO_MATCHING_WORKLOADS, Severity.WARNING, "spec.selector.matchLabels")]
 
 
+def test_a_gateway_that_no_pod_belongs_to(registry: Make, shop: str) -> None:
+    target = "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: web}]"
+    refused = policy("AuthorizationPolicy", f"{{{target}, action: DENY, rules: [{{}}]}}")
+    assert authorization(registry(shop, refused)) == [
+        (Code.NO_MATCHING_WORKLOADS, Severity.WARNING, "spec.targetRefs[0].name")
+    ]
+    labelled = shop.replace("{app: web, pod", "{gateway.networking.k8s.io/gateway-name: web, app: web, pod")
+    assert authorization(registry(labelled, refused)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "path"),
+    [
+        ("to: [{operation: {ports: ['8080', '80']}}]", "to[0].operation.ports[1]"),
+        ("to: [{operation: {notPorts: ['80']}}]", "to[0].operation.notPorts[0]"),
+        ("when: [{key: destination.port, values: ['80']}]", "when[0].values[0]"),
+    ],
+)
+@pytest.mark.parametrize("namespace", ["shop", "istio-system"])
+def test_a_policy_that_names_the_services_port(registry: Make, shop: str, namespace: str, rule: str, path: str) -> None:
+    """Such a DENY never fires: what arrives has the container's port."""
+    db = registry(shop, policy("AuthorizationPolicy", f"{{{WEB}, action: DENY, rules: [{{{rule}}}]}}", namespace))
+    assert authorization(db, namespace) == [
+        (Code.REFERENCED_RESOURCE_NOT_FOUND, Severity.WARNING, f"spec.rules[0].{path}")
+    ]
+    [problem] = authorization_policy_problems(db, (namespace, "a"))
+    assert problem.fix == "write the container's port, 8080"
+
+
+def test_a_port_that_is_no_services_may_be_the_applications_own(registry: Make, shop: str) -> None:
+    rules = "rules: [{to: [{operation: {ports: ['9090', '8080', '5432']}}]}]"
+    assert authorization(registry(shop, policy("AuthorizationPolicy", f"{{{WEB}, action: DENY, {rules}}}"))) == []
+
+
 def test_custom_is_refused_aloud(registry: Make) -> None:
     db = registry(policy("AuthorizationPolicy", "{action: CUSTOM, provider: {name: x}, rules: [{}]}"))
     assert authorization(db) == [(Code.UNSUPPORTED_FIELD, Severity.ERROR, "spec.action")]
