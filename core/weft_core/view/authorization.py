@@ -57,7 +57,7 @@ def authorization_policies_for(db: Registry, namespace: str, labels: Labels) -> 
         (row.meta.namespace, row.meta.name)
         for place in policy_namespaces(db, namespace)
         for row in db.authorization_policies.rows("namespace", place)
-        if concerns(row.spec, labels)
+        if concerns(row.spec, labels, own=place == namespace)
     )
 
 

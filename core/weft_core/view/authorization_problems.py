@@ -165,7 +165,7 @@ def _token_paths(rule: Rule) -> Iterator[Path]:
 
 def _verifies_tokens(db: Registry, pod: Workload) -> bool:
     return any(
-        concerns(row.spec, pod.labels)
+        concerns(row.spec, pod.labels, own=namespace == pod.namespace)
         for namespace in policy_namespaces(db, pod.namespace)
         for row in db.request_authentications.rows("namespace", namespace)
     )

@@ -2,7 +2,7 @@
 
 AuthorizationPolicies and RequestAuthentications of the workload's namespace and of the root namespace all apply
 together, where their selector is part of the workload's labels. A policy attached to a Gateway of the Gateway API is
-about the pods that carry that Gateway's label.
+about the pods of its own namespace that carry that Gateway's label.
 """
 
 from collections.abc import Mapping
@@ -45,11 +45,14 @@ def match_labels(spec: Scoped) -> Mapping[str, str]:
     return spec.selector.match_labels if spec.selector else {}
 
 
-def concerns(spec: Scoped, labels: Labels) -> bool:
-    """Whether a policy of the right namespace is about a workload with these labels."""
+def concerns(spec: Scoped, labels: Labels, *, own: bool) -> bool:
+    """Whether a policy is about a workload with these labels. `own`: it is of the workload's namespace, not the root's.
+
+    The Gateway is one of the policy's own namespace: the root's policies are attached to no Gateway elsewhere.
+    """
     if attached := targets(spec):
         gateway = dict(labels).get(GATEWAY_NAME_LABEL)
-        return any(target.kind == "Gateway" and target.name == gateway for target in attached)
+        return own and any(target.kind == "Gateway" and target.name == gateway for target in attached)
     return selects(match_labels(spec), labels)
 
 

@@ -35,7 +35,7 @@ def request_authentications_for(db: Registry, namespace: str, labels: Labels) ->
         (row.meta.namespace, row.meta.name)
         for place in policy_namespaces(db, namespace)
         for row in db.request_authentications.rows("namespace", place)
-        if concerns(row.spec, labels)
+        if concerns(row.spec, labels, own=place == namespace)
     )
 
 

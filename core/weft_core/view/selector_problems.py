@@ -77,7 +77,7 @@ def unserved_targets(db: Registry, ref: ObjectRef, spec: Scoped, effect: str) ->
             ref,
             (*path, "name"),
             {GATEWAY_NAME_LABEL: target.name},
-            namespaces=governed_namespaces(db, ref.namespace),
+            namespaces=(ref.namespace,),
             effect=effect,
         )
 

@@ -189,6 +189,15 @@ def test_policies_attached_to_a_gateway_are_about_its_pods(registry: Make) -> No
     assert len(authorization(db, "shop", edge, True)) == 1
 
 
+def test_a_policy_of_the_root_namespace_is_not_attached_to_other_namespaces_gateways(registry: Make) -> None:
+    """An ALLOW would let in, at a Gateway of the same name, what its owner never meant to."""
+    spec = "{targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}], rules: [{}]}"
+    db = registry(policy(spec, namespace="istio-system"))
+    edge = (("gateway.networking.k8s.io/gateway-name", "edge"),)
+    assert authorization(db, "shop", edge, True) == ()
+    assert len(authorization(db, "istio-system", edge, True)) == 1
+
+
 def test_a_change_of_one_policy_translates_that_one_only(registry: Make) -> None:
     db = registry(policy("{action: DENY, rules: [{}]}", "a"), policy("{action: DENY, rules: [{}]}", "b"))
     db.observe(authorization, "shop", WEB, True)
