@@ -66,7 +66,11 @@ _UNSAID = {
         _Chain(False, False, RAW_BUFFER),
         _Chain(False, False, TLS),
     ),
-    _DISABLE: (_Chain(True, False, RAW_BUFFER, CLEAR_HTTP_PROTOCOLS), _Chain(False, False, RAW_BUFFER)),
+    _DISABLE: (
+        _Chain(True, False, RAW_BUFFER, CLEAR_HTTP_PROTOCOLS),
+        _Chain(False, False, RAW_BUFFER),
+        _Chain(False, False, TLS),  # the application's own: TLS is looked for on ports that no Service leads to
+    ),
 }
 
 

@@ -126,7 +126,7 @@ spec: {selector: {matchLabels: {app: web}}, mtls: {mode: STRICT}, portLevelMtls:
     db = registry(shop, policy)
     listener = inbound_listener(db, identity(db, web))
     assert all(chain.tls is None for chain in chains_of(listener, 7777))
-    assert len(chains_of(listener, 7777)) == 2
+    assert len(chains_of(listener, 7777)) == 3, "HTTP, bytes, and the application's own TLS"
     assert all(chain.tls for chain in chains_of(listener, 0))
 
 

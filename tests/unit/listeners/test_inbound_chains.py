@@ -81,6 +81,7 @@ def test_ports_that_do_not_say_their_protocol(handlers: Handlers) -> None:
     assert lines(port_chains(Protocol.AUTO, DISABLE, handlers, 80)) == [
         (RAW_BUFFER, CLEAR_HTTP, "HTTP", False),
         (RAW_BUFFER, (), "TCP", False),
+        (TLS, (), "TCP", False),
     ]
 
 
