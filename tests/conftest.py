@@ -1,4 +1,4 @@
-"""For all tests: generated cases are the same on every run, unless WEFT_HYPOTHESIS_PROFILE asks for new and more ones."""
+"""For all tests: generated cases are the same on every run, unless WEFT_HYPOTHESIS_PROFILE asks for new ones."""
 
 import os
 
