@@ -1,6 +1,7 @@
 """The gRPC server: who gets in, over what, and how it ends."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -82,8 +83,9 @@ async def answer(call: Call, request: bytes) -> DeltaDiscoveryResponse:
 
 
 async def refusal(call: Call, request: bytes) -> tuple[grpc.StatusCode, str]:
-    await call.write(request)
-    await asyncio.wait_for(call.wait_for_connection(), 5)
+    with contextlib.suppress(grpc.aio.AioRpcError):  # the refusal may be here before either of them has returned
+        await call.write(request)
+        await asyncio.wait_for(call.wait_for_connection(), 5)
     return await asyncio.wait_for(call.code(), 5), await call.details()
 
 
