@@ -196,16 +196,20 @@ async def test_request_timeout(feature: str, shop: "Mesh", gateway: "Client", ev
     async def longer() -> None:
         answer = await gateway.get(REVIEWS)
         assert (answer.status, answer.version, answer.json.get("ratings_status")) == (200, "v2", 200)
-        assert 2.0 <= answer.seconds < 2.5
+        assert 1.98 <= answer.seconds < 3.0
 
     await eventually(begun)
     answers = await gateway.many(20, REVIEWS)
     assert statuses(answers) == {504}
-    assert all(0.5 <= answer.seconds < 0.9 for answer in answers)
+    seconds = sorted(answer.seconds for answer in answers)
+    # Not before its time (but for a timer's grain), on time by and large, and never only when the service would answer.
+    assert seconds[0] >= 0.49
+    assert seconds[10] < 0.7
+    assert seconds[-1] < 2.0
     page = await gateway.get(PAGE)
     assert page.status == 200
     assert b"The reviews are not available just now" in page.body
-    assert 0.5 <= page.seconds < 1.0
+    assert 0.49 <= page.seconds < 2.0
     shop.edit(feature, "timeout: 0.5s", "timeout: 3s")
     await eventually(longer)
 
@@ -291,7 +295,7 @@ async def test_fault_delay(feature: str, gateway: "Client", eventually: Eventual
         gateway.many(8, RATINGS, end_user="jason"), gateway.many(100, RATINGS, at_a_time=2)
     )
     assert statuses(jason + everybody) == {200}
-    assert all(2.0 <= answer.seconds < 2.5 for answer in jason)
+    assert all(1.98 <= answer.seconds < 3.5 for answer in jason)
     assert max(answer.seconds for answer in everybody) < 0.5
 
 
