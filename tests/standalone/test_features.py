@@ -296,7 +296,7 @@ async def test_fault_delay(feature: str, gateway: "Client", eventually: Eventual
     )
     assert statuses(jason + everybody) == {200}
     assert all(1.98 <= answer.seconds < 3.5 for answer in jason)
-    assert max(answer.seconds for answer in everybody) < 0.5
+    assert max(answer.seconds for answer in everybody) < 1.9
 
 
 async def test_fault_abort(feature: str, shop: "Mesh", gateway: "Client", eventually: Eventually) -> None:
