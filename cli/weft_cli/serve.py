@@ -21,6 +21,7 @@ from weft_core.model.mesh_config import MeshConfig
 from weft_core.problems import Problem, Severity
 from weft_core.registry import Registry, Settings
 from weft_core.view.problems import all_problems
+from weft_injector.bootstrap.address import is_loopback
 from weft_injector.ca.authority import Authority
 from weft_injector.ca.store import load_or_create_authority
 from weft_xds.server import ServerOptions, TlsMaterial, XdsServer
@@ -44,7 +45,7 @@ def run_serve(
     """Serve until SIGINT or SIGTERM; returns the exit code. Raises EnvironmentFault where it cannot start."""
     if not config_dir.is_dir():
         raise EnvironmentFault(f"{config_dir} is no folder: name the one with the YAML to serve")
-    if xds_plaintext is not None and not _is_loopback(_split(xds_plaintext)[0]):
+    if xds_plaintext is not None and not is_loopback(_split(xds_plaintext)[0]):
         raise EnvironmentFault(
             f"--xds-plaintext {xds_plaintext}: without TLS anybody could claim to be any proxy; "
             "name a loopback address, or use --xds"
@@ -135,10 +136,3 @@ def _split(address: str) -> tuple[str, int]:
     if not host or not port.isdecimal():
         raise EnvironmentFault(f"{address!r} is no address: write HOST:PORT")
     return host.strip("[]"), int(port)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
