@@ -6,9 +6,9 @@ export PYTHONSAFEPATH := 1
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := core operator xds_server injector cli
+SOURCES := core kube operator xds_server injector cli
 CHECKED := $(SOURCES) tests bench examples
-TESTS := $(addprefix tests/,unit property golden envoy standalone)
+TESTS := $(addprefix tests/,unit property golden chart envoy capture standalone cluster)
 STAMP := $(VENV)/.installed
 STUBS := typings/.generated
 
