@@ -1,0 +1,197 @@
+"""The client of the Kubernetes API, against a server that answers as the API server does."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from weft_kube.client import Api, PatchType
+from weft_kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Gone, Invalid, NotFound, Unavailable
+from weft_kube.login import Login
+from weft_kube.resource import CONFIG_MAPS, NAMESPACES, POD_CERTIFICATE_REQUESTS, PODS, SECRETS
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Connect = Callable[[Handler], Awaitable[Api]]
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Gives clients of servers that answer every request with one handler."""
+    opened: list[Any] = []
+
+    async def start(handler: Handler) -> Api:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", handler)
+        server = TestServer(app)
+        await server.start_server()
+        login = Login(server=f"http://{server.host}:{server.port}", tls=None, authorization=lambda: "Bearer t")
+        api = Api(login, timeout=5)
+        await api.__aenter__()
+        opened.extend((api, server))
+        return api
+
+    yield start
+    for each in opened:
+        await (each.__aexit__(None, None, None) if isinstance(each, Api) else each.close())
+
+
+def failure(status: int, reason: str = "", **headers: str) -> web.Response:
+    return web.json_response({"kind": "Status", "reason": reason, "message": "because"}, status=status, headers=headers)
+
+
+def test_paths_name_group_namespace_object_and_subresource() -> None:
+    assert PODS.path() == "/api/v1/pods"
+    assert PODS.path("shop", "a", "status") == "/api/v1/namespaces/shop/pods/a/status"
+    assert NAMESPACES.path("ignored", "shop") == "/api/v1/namespaces/shop"
+    expected = "/apis/certificates.k8s.io/v1/namespaces/shop/podcertificaterequests"
+    assert POD_CERTIFICATE_REQUESTS.path("shop") == expected
+
+
+async def test_requests_carry_the_token(connect: Connect) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"token": request.headers["Authorization"], "path": request.path})
+
+    api = await connect(answer)
+    assert await api.get(SECRETS, "s", "n") == {"token": "Bearer t", "path": "/api/v1/namespaces/n/secrets/s"}
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "expected"),
+    [
+        (404, "NotFound", NotFound),
+        (409, "Conflict", Conflict),
+        (409, "AlreadyExists", AlreadyExists),
+        (410, "Expired", Gone),
+        (403, "Forbidden", Forbidden),
+        (401, "Unauthorized", Forbidden),
+        (422, "Invalid", Invalid),
+        (500, "InternalError", Unavailable),
+        (418, "", ApiError),
+    ],
+)
+async def test_answers_become_errors_by_kind(
+    connect: Connect, status: int, reason: str, expected: type[ApiError]
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return failure(status, reason)
+
+    api = await connect(answer)
+    with pytest.raises(expected, match="because") as caught:
+        await api.create(SECRETS, {}, "n")
+    assert type(caught.value) is expected
+    assert caught.value.status == status
+
+
+async def test_an_answer_that_is_no_status_is_told_in_part(connect: Connect) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=502, text="<html>bad gateway")
+
+    api = await connect(answer)
+    with pytest.raises(Unavailable, match="<html>bad gateway"):
+        await api.create(SECRETS, {}, "n")
+
+
+async def test_reads_are_tried_again_and_writes_only_where_the_server_has_done_nothing(connect: Connect) -> None:
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.method)
+        if request.method == "GET" and len(seen) < 3:
+            return failure(500)
+        return web.json_response({}) if request.method == "GET" else failure(500)
+
+    api = await connect(answer)
+    await api.get(SECRETS, "s", "n")
+    assert seen == ["GET", "GET", "GET"]
+    with pytest.raises(Unavailable):
+        await api.create(SECRETS, {}, "n")
+    assert seen.count("POST") == 1
+
+
+async def test_too_many_requests_waits_as_long_as_the_server_asks(connect: Connect) -> None:
+    seen: list[float] = []
+
+    async def answer(_request: web.Request) -> web.Response:
+        seen.append(asyncio.get_running_loop().time())
+        return failure(429, "TooManyRequests", **{"Retry-After": "1"}) if len(seen) == 1 else web.json_response({})
+
+    api = await connect(answer)
+    await api.create(SECRETS, {}, "n")
+    assert seen[1] - seen[0] >= 0.99
+
+
+async def test_deleting_what_is_gone_is_done(connect: Connect) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return failure(404, "NotFound")
+
+    api = await connect(answer)
+    await api.delete(SECRETS, "s", "n")
+    assert await api.find(SECRETS, "s", "n") is None
+
+
+async def test_a_patch_says_how_it_is_meant(connect: Connect) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(
+            {"type": request.content_type, "query": dict(request.query), "body": await request.json()}
+        )
+
+    api = await connect(answer)
+    applied = await api.patch(CONFIG_MAPS, "c", {"data": {}}, "n", how=PatchType.APPLY, field_manager="weft-test")
+    assert applied["type"] == "application/apply-patch+yaml"
+    assert applied["query"] == {"fieldManager": "weft-test", "force": "true"}
+    merged = await api.patch(CONFIG_MAPS, "c", {"data": {"a": None}}, "n")
+    assert (merged["type"], merged["body"]) == ("application/merge-patch+json", {"data": {"a": None}})
+
+
+async def test_lists_come_page_by_page(connect: Connect) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        page = int(request.query.get("continue", "0"))
+        following = str(page + 1) if page < 2 else ""
+        return web.json_response({"metadata": {"continue": following}, "items": [page]})
+
+    api = await connect(answer)
+    assert [json.loads(page)["items"] async for page in api.pages(PODS, limit=1)] == [[0], [1], [2]]
+
+
+async def test_a_watch_gives_whole_lines_of_any_length(connect: Connect) -> None:
+    long = json.dumps({"type": "ADDED", "object": {"data": "x" * 300_000}}).encode()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        assert request.query["resourceVersion"] == "7"
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for part in (b'{"type":"BOOK', b'MARK"}\n', long, b"\n"):
+            await response.write(part)
+        return response
+
+    api = await connect(answer)
+    lines = [line async for line in api.watch(PODS, resource_version="7", seconds=5)]
+    assert lines == [b'{"type":"BOOKMARK"}', long]
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    login = Login(server="http://127.0.0.1:1", tls=None, authorization=lambda: "")
+    async with Api(login, timeout=2) as api:
+        with pytest.raises(Unavailable):
+            await api.get(PODS, "p", "n")
+        with pytest.raises(Unavailable):
+            async for _line in api.watch(PODS, resource_version="1"):
+                pass
+
+
+async def test_what_the_server_serves_is_asked_of_discovery(connect: Connect) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/version":
+            return web.json_response({"major": "1", "minor": "37+"})
+        if request.path == "/apis/certificates.k8s.io/v1":
+            return web.json_response({"resources": [{"name": "podcertificaterequests"}]})
+        return failure(404, "NotFound")
+
+    api = await connect(answer)
+    assert await api.version() == (1, 37)
+    assert await api.serves(POD_CERTIFICATE_REQUESTS)
+    assert not await api.serves(CONFIG_MAPS)
