@@ -1,4 +1,4 @@
-"""The control plane's own HTTP endpoints: `/ready` for whoever waits for it, `/metrics` for Prometheus."""
+"""The control plane's own HTTP endpoints: `/ready` and `/live` for who waits for it, `/metrics` for Prometheus."""
 
 from collections.abc import Callable
 
@@ -10,18 +10,21 @@ from weft_core.errors import PortInUse
 
 
 def make_app(metrics: CollectorRegistry, ready: Callable[[], bool]) -> web.Application:
-    """`/ready` answers 200 once the first full set of objects is in force, 503 before."""
+    """`/ready` answers 200 once the first full set of objects is in force, 503 before; `/live` while anything answers."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter
 
     async def readiness(_request: web.Request) -> web.Response:
         return web.Response(text="ready\n") if ready() else web.Response(text="not ready\n", status=503)
+
+    async def liveness(_request: web.Request) -> web.Response:
+        return web.Response(text="live\n")
 
     async def exposition(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(metrics), headers={"Content-Type": content_type})
 
     app = web.Application()
-    app.add_routes([web.get("/ready", readiness), web.get("/metrics", exposition)])
+    app.add_routes([web.get("/ready", readiness), web.get("/live", liveness), web.get("/metrics", exposition)])
     return app
 
 

@@ -105,10 +105,10 @@ def serve(
     ] = None,
 ) -> None:
     """Run the control plane alone, on the YAML in a folder."""
-    from weft_cli.serve import run_serve  # noqa: PLC0415
+    from weft_cli.serve.folder import serve_folder  # noqa: PLC0415
 
     _exit(
-        run_serve(
+        serve_folder(
             config_dir,
             xds=xds,
             http_address=http,

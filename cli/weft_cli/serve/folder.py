@@ -1,4 +1,4 @@
-"""`weft serve`: the control plane alone, on the YAML in a folder."""
+"""The control plane alone, on the YAML in a folder."""
 
 import asyncio
 import contextlib
@@ -14,6 +14,7 @@ from weft_cli import logging as weft_logging
 from weft_cli.control_plane import ControlPlane, tune_garbage_collector
 from weft_cli.folder import FolderSource, Loaded
 from weft_cli.news import News
+from weft_cli.serve.address import split_address
 from weft_cli.watching import watching
 from weft_core.errors import EnvironmentFault
 from weft_core.ingest import replace_all
@@ -33,7 +34,7 @@ _SERVING_LIFETIME = timedelta(days=1)
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "info"}
 
 
-def run_serve(
+def serve_folder(
     config_dir: Path,
     *,
     xds: str,
@@ -45,7 +46,7 @@ def run_serve(
     """Serve until SIGINT or SIGTERM; returns the exit code. Raises EnvironmentFault where it cannot start."""
     if not config_dir.is_dir():
         raise EnvironmentFault(f"{config_dir} is no folder: name the one with the YAML to serve")
-    if xds_plaintext is not None and not is_loopback(_split(xds_plaintext)[0]):
+    if xds_plaintext is not None and not is_loopback(split_address(xds_plaintext)[0]):
         raise EnvironmentFault(
             f"--xds-plaintext {xds_plaintext}: without TLS anybody could claim to be any proxy; "
             "name a loopback address, or use --xds"
@@ -80,7 +81,7 @@ class _Serve:
                 stack.callback(renewing.cancel)
             await server.start()
             stack.push_async_callback(server.stop)
-            host, port = _split(http_address)
+            host, port = split_address(http_address)
             runner = await http.start(http.make_app(self._control_plane.metrics, lambda: self._ready), host, port)
             stack.push_async_callback(runner.cleanup)
             self._ready = True
@@ -116,7 +117,7 @@ async def _renew(server: XdsServer, authority: Authority, address: str) -> None:
 
 
 def _serving_material(authority: Authority, address: str) -> TlsMaterial:
-    host = _split(address)[0]
+    host = split_address(address)[0]
     addresses = ["127.0.0.1"]
     with contextlib.suppress(ValueError):
         addresses.append(str(ipaddress.ip_address(host)))
@@ -129,10 +130,3 @@ def _serving_material(authority: Authority, address: str) -> TlsMaterial:
     return TlsMaterial(
         certificate_chain=leaf.chain_pem, private_key=leaf.key_pem or b"", client_roots=authority.bundle.pem
     )
-
-
-def _split(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise EnvironmentFault(f"{address!r} is no address: write HOST:PORT")
-    return host.strip("[]"), int(port)
