@@ -10,7 +10,7 @@ from weft_core.errors import PortInUse
 
 
 def make_app(metrics: CollectorRegistry, ready: Callable[[], bool]) -> web.Application:
-    """`/ready` answers 200 once the first full set of objects is in force, 503 before; `/live` while anything answers."""
+    """`/ready` answers 200 once the first full set of objects is in force, 503 before; `/live` always 200."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter
 
     async def readiness(_request: web.Request) -> web.Response:
