@@ -1,18 +1,16 @@
 """Where no Kubernetes runs: the Pods that workload objects would come to, with addresses and their sidecars' marks."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from ipaddress import IPv4Address
 
 import msgspec
 
+from weft_core.injection import choose_for, has_proxy
 from weft_core.model import kubernetes as k8s
 from weft_core.view.endpoints import TLS_MODE_LABEL
 
-INJECT_LABEL = "sidecar.istio.io/inject"
 TEMPLATES_ANNOTATION = "inject.istio.io/templates"
-SIDECAR_CONTAINER = "istio-proxy"
-_NAMESPACE_LABELS: Mapping[str, str] = {"weft.dev/injection": "enabled", "istio-injection": "enabled"}
 _POD_NETWORK = int(IPv4Address("10.244.0.0"))
 _POD_NETWORK_SIZE = 1 << 16
 
@@ -42,14 +40,14 @@ def complete(
 ) -> Iterator[k8s.Pod]:
     """Pods as they would run: with an address, and marked where they have a sidecar.
 
-    `injected` says that every pod gets a sidecar, as under `weft up`; otherwise its own label, container or its
-    namespace's label decides, as the webhook would.
+    `injected` says that every pod gets a sidecar, as under `weft up`; otherwise its own container decides, or labels as
+    the webhook would read them.
     """
-    labelled = {n.name for n in namespaces if _NAMESPACE_LABELS.items() & n.labels.items()}
+    by_name = {namespace.name: namespace for namespace in namespaces}
     taken: set[int] = set()
     for pod in pods:
         marked = pod.labels
-        if TLS_MODE_LABEL not in marked and (injected or has_sidecar(pod, pod.namespace in labelled)):
+        if TLS_MODE_LABEL not in marked and (injected or has_sidecar(pod, by_name.get(pod.namespace))):
             marked = {**marked, TLS_MODE_LABEL: "istio"}
         status = pod.status
         if not pod.ips:
@@ -59,14 +57,12 @@ def complete(
         yield msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, labels=marked), status=status)
 
 
-def has_sidecar(pod: k8s.Pod, namespace_labelled: bool) -> bool:
-    """Whether a pod has a proxy, or would be given one."""
-    choice = pod.labels.get(INJECT_LABEL) or pod.annotations.get(INJECT_LABEL)
-    if is_gateway(pod) or any(c.name == SIDECAR_CONTAINER for c in (*pod.spec.containers, *pod.spec.init_containers)):
+def has_sidecar(pod: k8s.Pod, namespace: k8s.Namespace | None) -> bool:
+    """Whether a pod has a proxy, or would be given one. Istio's labels count: the files may be Istio's samples."""
+    if is_gateway(pod) or has_proxy(pod):
         return True
-    if pod.spec.host_network:
-        return False
-    return choice == "true" if choice else namespace_labelled
+    choice = choose_for(pod, namespace, istio_labels=True)
+    return choice.wanted and not choice.skipped
 
 
 def is_gateway(pod: k8s.Pod) -> bool:
