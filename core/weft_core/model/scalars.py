@@ -20,7 +20,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _UNITS = {"ns": 0.001, "us": 1.0, "µs": 1.0, "μs": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7, "h": 3.6e9}
-_DURATION = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h)")
+_DURATION = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h)"
+_DURATION_PART = re.compile(_DURATION)
 _LABEL = r"[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?"
 _FQDN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _WILDCARD = re.compile(rf"\*|(?:\*|\*-)?{_LABEL}(?:\.{_LABEL})*\.?|\*(?:\.{_LABEL})+\.?")
@@ -39,7 +40,7 @@ def parse_duration(text: str) -> timedelta:
     """
     if text == "0":
         return timedelta()
-    parts = _DURATION.findall(text)
+    parts = _DURATION_PART.findall(text)
     if not parts or "".join(parts) != text:
         raise ValueError(text)
     micros = 0.0
@@ -79,7 +80,7 @@ def _at_least_1ms(value: timedelta) -> timedelta:
 
 _AS_TEXT = (
     PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "x-weft-format": "duration"}),
+    WithJsonSchema({"type": "string", "pattern": f"^(?:0|(?:{_DURATION})+)$"}),
 )
 DurationOrZero = Annotated[timedelta, BeforeValidator(_duration), *_AS_TEXT]
 """A duration that may be 0 (off, unlimited, a session cookie …)."""

@@ -1,0 +1,79 @@
+"""A pydantic model as a structural schema, the form of OpenAPI v3 that the API server demands of custom resources.
+
+pydantic writes JSON Schema; what is left to do is small:
+
+- `$ref` is written out, because structural schemas have no references;
+- `X | None` becomes X. A field without value is refused by the models, and by the API server just the same;
+- defaults are left out. The API server would write them into every stored object, and then nobody could tell any more
+  what its author wrote: an absent `mtls.mode` inherits, a written one does not;
+- `additionalProperties: false` is left out, as it must be. Fields that are not in the schema are refused by the API
+  server where the client asks for strict validation, as kubectl does, and cut off with a warning otherwise.
+
+Whatever else pydantic may come to write is an error here, so that no rule of a model gets lost unseen.
+https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from weft_core.model.base import Model
+
+Schema = dict[str, Any]
+
+_KEPT: Final = (
+    "description", "type", "format", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength",
+    "minItems", "maxItems", "minProperties", "maxProperties", "required",
+)  # fmt: skip
+"""Keywords that mean the same in both, in the order in which they are written."""
+_SAID_ELSEWHERE: Final = frozenset({"title", "propertyNames"})
+"""Keywords that a structural schema does not have, and nobody misses: the webhook checks the names of map entries."""
+_NESTED: Final = frozenset({"properties", "items", "additionalProperties", "$defs"})
+_INT32_MAX: Final = 2**31 - 1
+
+
+class _Generator(GenerateJsonSchema):
+    """pydantic's generator, with the formats of Kubernetes and without nulls and defaults."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
+        found = super().int_schema(schema)
+        return found | {"format": "int32" if found.get("maximum", _INT32_MAX + 1) <= _INT32_MAX else "int64"}
+
+    def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
+        return super().float_schema(schema) | {"format": "double"}
+
+
+def structural(model: type[Model]) -> Schema:
+    """The structural schema of a message. Raises ValueError where a model uses what such a schema cannot say."""
+    document = model.model_json_schema(schema_generator=_Generator)
+    return _structural(document, document.get("$defs", {}), model.__name__)
+
+
+def _structural(schema: Mapping[str, Any], defs: Mapping[str, Any], where: str) -> Schema:
+    if reference := schema.get("$ref"):
+        name = reference.removeprefix("#/$defs/")
+        if name not in defs:
+            raise ValueError(f"{where}: {name} contains itself, and structural schemas end somewhere")
+        # A field's own description wins over that of the message.
+        schema = {**defs[name], **{key: value for key, value in schema.items() if key != "$ref"}}
+        defs = {key: value for key, value in defs.items() if key != name}
+    if unknown := schema.keys() - _NESTED - _SAID_ELSEWHERE - set(_KEPT):
+        raise ValueError(f"{where}: a structural schema has no {', '.join(sorted(unknown))}")
+    found: Schema = {name: schema[name] for name in _KEPT if name in schema}
+    if "properties" in schema:
+        found["properties"] = {
+            name: _structural(child, defs, f"{where}.{name}") for name, child in schema["properties"].items()
+        }
+    if "items" in schema:
+        found["items"] = _structural(schema["items"], defs, f"{where}[]")
+    if isinstance(schema.get("additionalProperties"), Mapping):
+        found["additionalProperties"] = _structural(schema["additionalProperties"], defs, f"{where}.*")
+    return found
