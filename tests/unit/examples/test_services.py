@@ -1,11 +1,12 @@
 """The bookshop's services: what they answer, what they pass on, and how they bear the failure of others."""
 
 import asyncio
+import contextlib
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -222,25 +223,45 @@ async def test_malformed_requests_get_a_400_and_the_service_lives_on(
     assert (await http.get(f"{details}/details/0")).status == 200
 
 
-@pytest.mark.parametrize("service", ["productpage", "details", "reviews", "ratings"])
-def test_a_service_runs_as_a_process_and_ends_on_sigterm(
-    service: str, examples: Path, quiet_environment: dict[str, str]
-) -> None:
+@contextlib.contextmanager
+def running(service: str, examples: Path, environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A service in a process of its own, and its port."""
     with socket.create_server(("127.0.0.1", 0)) as placeholder:
         port = placeholder.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "services", service],
         cwd=examples / "bookshop",
         # PYTHONSAFEPATH keeps the folder off the import path; running a folder puts it back on.
-        env=quiet_environment | {"PORT": str(port), "PYTHONSAFEPATH": "1", "VERSION": "v2"},
+        env=environment | {"PORT": str(port), "PYTHONSAFEPATH": "1", "VERSION": "v2"},
         stdout=subprocess.PIPE,
         text=True,
     )
     with process:
         assert process.stdout
         assert process.stdout.readline() == f"{service} v2 listens on 127.0.0.1:{port}\n"
+        yield process, port
+
+
+@pytest.mark.parametrize("service", ["productpage", "details", "reviews", "ratings"])
+def test_a_service_runs_as_a_process_and_ends_on_sigterm(
+    service: str, examples: Path, quiet_environment: dict[str, str]
+) -> None:
+    with running(service, examples, quiet_environment) as (process, _port):
         process.terminate()
         assert process.wait(5) == 0
+
+
+async def test_a_request_that_has_begun_is_answered_before_the_end(
+    examples: Path, quiet_environment: dict[str, str], http: aiohttp.ClientSession
+) -> None:
+    with running("ratings", examples, quiet_environment) as (process, port):
+        slow = asyncio.create_task(http.get(f"http://127.0.0.1:{port}/ratings/0?delay=1"))
+        await asyncio.sleep(0.3)
+        process.terminate()
+        answer = await slow
+        assert answer.status == 200
+        assert answer.headers["connection"] == "close"
+        assert await asyncio.to_thread(process.wait, 5) == 0
 
 
 def test_an_unknown_service_is_explained(examples: Path) -> None:
