@@ -91,7 +91,7 @@ class Mesh:
         self._temporary, self._logs, self._output = home / "tmp", home / "logs", home / "output.txt"
         self._temporary.mkdir()
         self._known = self._files()
-        self._originals = {path: path.read_text() for path in folder.glob("*.yaml")}
+        self._originals = {path: path.read_text() for path in folder.rglob("*.yaml")}
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
                 [WEFT, "up", folder, "--no-color", "--log-dir", self._logs, *options],
@@ -140,9 +140,10 @@ class Mesh:
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Save a file with one thing changed."""
-        text = (self.folder / name).read_text()
+        path = next(self.folder.rglob(name))
+        text = path.read_text()
         assert old in text
-        self.apply(name, text.replace(old, new))
+        path.write_text(text.replace(old, new))
 
     def remove(self, name: str) -> None:
         """Delete a file."""
@@ -224,7 +225,7 @@ def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., M
             folder = home / "bookshop"
             shutil.copytree(EXAMPLES / "bookshop", folder, ignore=_all_yaml_but(files))
             port = port or free_port()
-            gateway = folder / "gateway.yaml"
+            gateway = folder / "kubernetes" / "gateway.yaml"
             gateway.write_text(gateway.read_text().replace("8080", str(port)))
             mesh = Mesh(home, folder, port, *options)
             stack.callback(mesh.kill)

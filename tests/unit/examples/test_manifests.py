@@ -13,7 +13,7 @@ from weft_core.model.base import Model
 from weft_core.model.kinds import BY_API
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-BOOKSHOP = sorted(EXAMPLES.glob("bookshop/*.yaml"))
+BOOKSHOP = sorted(EXAMPLES.glob("bookshop/**/*.yaml"))
 FEATURES = sorted(EXAMPLES.glob("features/*.yaml"))
 EVERY_FILE = pytest.mark.parametrize("path", BOOKSHOP + FEATURES, ids=lambda path: path.stem)
 EVERY_FEATURE = pytest.mark.parametrize("path", FEATURES, ids=lambda path: path.stem)
@@ -129,3 +129,24 @@ def test_selectors_of_deployments_do_not_overlap() -> None:
                 <= other["spec"]["template"]["metadata"]["labels"].items()
             ]
             assert owned == [one["metadata"]["name"]]
+
+
+def test_the_canary_names_the_versions_as_the_shop_does() -> None:
+    """Applied to a cluster it replaces the shop's DestinationRule of the same name: nothing may get lost by that."""
+    (canary,) = of_kind("DestinationRule", EXAMPLES / "canary.yaml")
+    assert canary in list(of_kind("DestinationRule", *BOOKSHOP))
+
+
+@pytest.mark.parametrize(
+    "template",
+    [pytest.param(each["spec"]["template"], id=each["metadata"]["name"]) for each in of_kind("Deployment", *BOOKSHOP)],
+)
+def test_pods_ask_for_no_rights_that_the_restricted_standard_refuses(template: dict[str, Any]) -> None:
+    """Pod Security Standards, level "restricted". What injection fills in for `image: auto` is its own affair."""
+    pod = template["spec"]["securityContext"]
+    assert pod == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    for container in template["spec"]["containers"]:
+        if container["image"] != "auto":
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["resources"].keys() == {"requests", "limits"}
