@@ -7,6 +7,7 @@ from weft_injector.bootstrap.address import LOOPBACK, socket_address
 from weft_injector.bootstrap.control_plane import ControlPlane
 from weft_injector.bootstrap.metrics import MetricsListener
 from weft_injector.bootstrap.node import ProxyNode
+from weft_injector.bootstrap.probes import ProbeListener
 from weft_injector.bootstrap.stats import stats_settings
 
 ADMIN_PORT = 15000
@@ -30,12 +31,18 @@ class ProxyPorts:
     metrics_address: str = "0.0.0.0"  # noqa: S104 - Prometheus scrapes from outside of the pod
 
 
-def bootstrap(node: ProxyNode, control_plane: ControlPlane, ports: ProxyPorts = ProxyPorts()) -> dict[str, Any]:
+def bootstrap(
+    node: ProxyNode,
+    control_plane: ControlPlane,
+    ports: ProxyPorts = ProxyPorts(),
+    probes: ProbeListener | None = None,
+) -> dict[str, Any]:
     """The bootstrap of a sidecar or gateway, for `envoy --config-yaml` or a file.
 
-    Raises ValueError for impossible ports.
+    `probes` are the application's, where they go through the proxy. Raises ValueError for impossible ports.
     """
     metrics = _metrics(ports)
+    fixed = [listener for listener in (metrics, probes) if listener is not None]
     return {
         "node": node.config(),
         "admin": {"address": socket_address(LOOPBACK, ports.admin)},
@@ -45,8 +52,8 @@ def bootstrap(node: ProxyNode, control_plane: ControlPlane, ports: ProxyPorts = 
             "cds_config": _over_ads(),
         },
         "static_resources": {
-            "listeners": [metrics.listener()] if metrics else [],
-            "clusters": [control_plane.cluster(), *([metrics.cluster()] if metrics else [])],
+            "listeners": [listener.listener() for listener in fixed],
+            "clusters": [control_plane.cluster(), *(cluster for listener in fixed for cluster in listener.clusters())],
         },
         "layered_runtime": {
             "layers": [{"name": "weft", "static_layer": _runtime()}, {"name": "admin", "admin_layer": {}}]

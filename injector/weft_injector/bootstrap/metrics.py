@@ -46,10 +46,10 @@ class MetricsListener:
             "filter_chains": [{"filters": filters}],
         }
 
-    def cluster(self) -> dict[str, Any]:
+    def clusters(self) -> list[dict[str, Any]]:
         """The static cluster of the admin interface."""
         endpoint = {"endpoint": {"address": socket_address(LOOPBACK, self.admin_port)}}
-        return {
+        cluster = {
             "name": PROMETHEUS_CLUSTER,
             "type": "STATIC",
             "connect_timeout": duration(_CONNECT_TIMEOUT),
@@ -58,6 +58,7 @@ class MetricsListener:
                 "endpoints": [{"lb_endpoints": [endpoint]}],
             },
         }
+        return [cluster]
 
 
 _TYPE = "type.googleapis.com"
