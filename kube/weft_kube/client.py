@@ -7,7 +7,7 @@ fits.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from enum import StrEnum
 from types import TracebackType
 from typing import Any, Self
@@ -123,7 +123,7 @@ class Api:
 
     async def pages(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "", limit: int = PAGE
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """A list, page by page, as the server's JSON.
 
         Raises Gone where the list changed too much on the way: begin again.
@@ -146,7 +146,7 @@ class Api:
         labels: str = "",
         fields: str = "",
         seconds: int = 300,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Changes since `resource_version`, one JSON line each, bookmarks included.
 
         Ends after `seconds`, as the server is asked to, so that a dead connection is never trusted for longer. Errors
