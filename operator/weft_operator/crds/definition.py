@@ -79,7 +79,7 @@ def _object_schema(kind: Kind) -> Schema:
     if "required" in spec:
         found["required"] = ["spec"]
     else:
-        spec["nullable"] = True  # a bare `spec:` is an empty one
+        spec["nullable"] = True  # the models read a bare `spec:` as an empty one
     return found
 
 

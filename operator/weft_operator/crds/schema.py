@@ -3,7 +3,9 @@
 pydantic writes JSON Schema; what is left to do is small:
 
 - `$ref` is written out, because structural schemas have no references;
-- `X | None` becomes X. A field without value is refused by the models, and by the API server just the same;
+- every field that may be left out is nullable. The API server would drop a field without value (`from:` with nothing
+  behind it) before anybody sees it, and the rule would match more than its author wrote. So it is let through, and
+  refused with its path by the webhook; where there is no webhook, the operator refuses the object as a whole;
 - defaults are left out. The API server would write them into every stored object, and then nobody could tell any more
   what its author wrote: an absent `mtls.mode` inherits, a written one does not;
 - `additionalProperties: false` is left out, as it must be. Fields that are not in the schema are refused by the API
@@ -35,7 +37,7 @@ _INT32_MAX: Final = 2**31 - 1
 
 
 class _Generator(GenerateJsonSchema):
-    """pydantic's generator, with the formats of Kubernetes and without nulls and defaults."""
+    """pydantic's generator, with the formats of Kubernetes, and without `anyOf: [X, null]` and defaults."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -69,11 +71,14 @@ def _structural(schema: Mapping[str, Any], defs: Mapping[str, Any], where: str) 
         raise ValueError(f"{where}: a structural schema has no {', '.join(sorted(unknown))}")
     found: Schema = {name: schema[name] for name in _KEPT if name in schema}
     if "properties" in schema:
+        required = schema.get("required", ())
         found["properties"] = {
-            name: _structural(child, defs, f"{where}.{name}") for name, child in schema["properties"].items()
+            name: _structural(child, defs, f"{where}.{name}") | ({} if name in required else {"nullable": True})
+            for name, child in schema["properties"].items()
         }
     if "items" in schema:
         found["items"] = _structural(schema["items"], defs, f"{where}[]")
     if isinstance(schema.get("additionalProperties"), Mapping):
-        found["additionalProperties"] = _structural(schema["additionalProperties"], defs, f"{where}.*")
+        value = _structural(schema["additionalProperties"], defs, f"{where}.*")
+        found["additionalProperties"] = value | {"nullable": True}
     return found

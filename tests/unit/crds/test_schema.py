@@ -131,3 +131,13 @@ def test_what_a_structural_schema_cannot_say_is_an_error_when_it_is_generated() 
     Tree.model_rebuild(_types_namespace={"Tree": Tree})
     with pytest.raises(ValueError, match=r"Tree\.children\[\]: Tree contains itself"):
         structural(Tree)
+
+
+@mesh_kinds
+def test_a_field_without_value_is_kept_for_the_webhook_to_refuse(kind: Kind) -> None:
+    """The API server would drop it otherwise, and a policy's `from:` with nothing behind it would mean everybody."""
+    for path, node in nodes(schema_of(kind)["properties"]["spec"]):
+        for name, child in node.get("properties", {}).items():
+            assert child.get("nullable", False) is (name not in node.get("required", ())), f"{path}.{name}"
+        if "additionalProperties" in node:
+            assert node["additionalProperties"]["nullable"], path
