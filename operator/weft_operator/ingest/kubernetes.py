@@ -61,7 +61,7 @@ class TableSink(Generic[R]):
         self._put = metrics.events.labels(kind, "put")
         self._deleted = metrics.events.labels(kind, "deleted")
         self._vanished = metrics.events.labels(kind, "vanished")
-        self._listed = lambda: metrics.listed(kind)
+        self._listed = partial(metrics.listed, kind)
 
     def put(self, row: R) -> None:
         """An object as it is now."""
@@ -164,7 +164,10 @@ def _bare(row: R) -> R:
 
 
 def _pod(row: k8s.Pod) -> k8s.Pod | None:
-    """A pod without what runs in it, and with no condition but Ready. One that has come to its end is none: its address may be another's by now."""
+    """A pod without what runs in it, and with no condition but Ready.
+
+    One that has come to its end is none: its address may be another's by now.
+    """
     if row.status.phase in {"Succeeded", "Failed"}:
         return None
     for container in (*row.spec.containers, *row.spec.init_containers):
@@ -194,4 +197,9 @@ SOURCES: Final = (
     Source(kind=k8s.EndpointSlice, table=lambda registry: registry.endpoint_slices, shape=_bare),
     Source(kind=k8s.Pod, table=lambda registry: registry.pods, shape=_pod),
 )
-SECRETS: Final = Source(kind=k8s.Secret, table=lambda registry: registry.secrets, shape=_secret, fields=_SECRET_FIELDS)
+SECRETS: Final = Source(
+    kind=k8s.Secret,
+    table=lambda registry: registry.secrets,
+    shape=_secret,
+    fields=",".join(f"type!={each}" for each in _UNSENT),
+)
