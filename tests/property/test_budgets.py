@@ -36,6 +36,12 @@ class Told:
         del type_url, name, version
         return False
 
+    def has(self, type_url: str, name: str, version: str) -> bool:
+        return self.acknowledged(type_url, name, version)
+
+    def settled(self) -> bool:
+        return False
+
 
 class Large:
     """Many services of five endpoints, each with routes and a rule, seen by proxies of every namespace."""

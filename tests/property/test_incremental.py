@@ -26,22 +26,28 @@ class Follower:
     def __init__(self, fanout: Fanout, proxy: ProxyId) -> None:
         self.proxy = proxy
         self.view = fanout.join(proxy, self)
-        self.has: dict[str, dict[str, Frame]] = {type_url: {} for type_url in KEYS.values()}
-        self.mark({type_url: {ALL} for type_url in self.has})
+        self.taken: dict[str, dict[str, Frame]] = {type_url: {} for type_url in KEYS.values()}
+        self.mark({type_url: {ALL} for type_url in self.taken})
 
     def mark(self, marks: Marks) -> None:
         for type_url, names in marks.items():
             everything = [name for full in self.view.full(type_url) for name in full.versions]
-            wanted = [*everything, *self.view.last(type_url), *self.has[type_url]] if ALL in names else names
+            wanted = [*everything, *self.view.last(type_url), *self.taken[type_url]] if ALL in names else names
             for name in wanted:
                 frame = self.view.frame(type_url, name)
                 if isinstance(frame, Frame):
-                    self.has[type_url][name] = frame
+                    self.taken[type_url][name] = frame
                 else:
-                    self.has[type_url].pop(name, None)
+                    self.taken[type_url].pop(name, None)
 
     def acknowledged(self, type_url: str, name: str, version: str) -> bool:
         del type_url, name, version
+        return False
+
+    def has(self, type_url: str, name: str, version: str) -> bool:
+        return self.acknowledged(type_url, name, version)
+
+    def settled(self) -> bool:
         return False
 
 
@@ -64,7 +70,7 @@ def test_incremental_equals_from_scratch_byte_for_byte(
         for follower in followers:
             expected = frames(fresh, follower.proxy)
             for type_url in KEYS.values():
-                assert follower.has[type_url] == {frame.name: frame for frame in expected[type_url]}
+                assert follower.taken[type_url] == {frame.name: frame for frame in expected[type_url]}
     for follower in followers:
         fanout.leave(follower.proxy, follower)
     assert len(mesh.registry) == 0

@@ -283,6 +283,20 @@ class Session:
         """Whether the proxy has everything that it asked for, and has said so."""
         return all(s.settled and not s.deferred for s in self._ordered)
 
+    def has(self, type_url: str, name: str, version: str) -> bool:
+        """Whether the proxy has ACKed this version; or has everything that it wants, and does not want this."""
+        subscription = self._subscriptions.get(type_url)
+        if subscription is None:
+            return self.complete
+        return subscription.acknowledged(name, version) or (self.complete and not self._wants(subscription, name))
+
+    def _wants(self, subscription: Subscription, name: str) -> bool:
+        """A proxy wants the virtual hosts of the route configurations that it asks for."""
+        if subscription.type_url != VHDS:
+            return subscription.wants(name)
+        routes = self._subscriptions.get(RDS)
+        return routes is not None and routes.wants(scope_of(name))
+
     def subscription(self, type_url: str) -> Subscription | None:
         """The state of one type, for status; None where the proxy has not asked for it."""
         return self._subscriptions.get(type_url)

@@ -11,9 +11,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import Any, Protocol
 
 from weft_core.graph import Failure, Graph, Node
+from weft_core.problems import ObjectRef
+from weft_core.progress import Progress
 from weft_core.proxy import ProxyId
 from weft_xds.catalog import Catalog, ResourceKey, SectionKey
 from weft_xds.frames import Frame
+from weft_xds.programmed import Origins, progress
 from weft_xds.quarantine import Quarantine, Rejection
 from weft_xds.sections import Entry, Section
 from weft_xds.types import PUSH_ORDER
@@ -32,6 +35,14 @@ class Subscriber(Protocol):
 
     def acknowledged(self, type_url: str, name: str, version: str) -> bool:
         """Whether the proxy has ACKed this version and has it still."""
+        ...
+
+    def has(self, type_url: str, name: str, version: str) -> bool:
+        """As `acknowledged`; or the proxy has everything that it wants, and does not want this."""
+        ...
+
+    def settled(self) -> bool:
+        """Whether the proxy has ACKed all there is for it."""
         ...
 
 
@@ -64,6 +75,14 @@ class ProxyView:
         """Names that are sent only once the proxy has everything else."""
         return [name for section in self.by_type.get(type_url, ()) for name in section.last]
 
+    def has(self, type_url: str, name: str, version: str) -> bool:
+        """Whether the proxy has taken this version, or wants none."""
+        return any(subscriber.has(type_url, name, version) for subscriber in self.subscribers)
+
+    def settled(self) -> bool:
+        """Whether the proxy has taken all there is for it."""
+        return any(subscriber.settled() for subscriber in self.subscribers)
+
     def reject(self, type_url: str, name: str, version: str, message: str) -> None:
         """Hold this version back, here and everywhere."""
         self._fanout.reject(self, type_url, name, version, message)
@@ -84,7 +103,8 @@ class Fanout:
     """All connected proxies over one catalog.
 
     `failed` is told of the catalog's queries that raise, with the key that they raised for: what they gave before
-    stays in force. Belongs to the graph's event loop; nothing here awaits.
+    stays in force. `answered` is called whenever an answer, or a proxy that leaves, may have changed some `progress`:
+    often, so it should only make a note. Belongs to the graph's event loop; nothing here awaits.
     """
 
     def __init__(
@@ -96,6 +116,8 @@ class Fanout:
         failed: Callable[[object, Exception], None],
     ) -> None:
         self.quarantine = quarantine
+        self.answered: Callable[[], None] = _ignore
+        self._origins = Origins()
         self._graph = graph
         self._catalog = catalog
         self._failed = failed
@@ -135,6 +157,7 @@ class Fanout:
             self._drop_section(section, view)
         self._release(view.node)
         self._marks.pop(view, None)
+        self.answered()
 
     # changes
 
@@ -203,6 +226,7 @@ class Fanout:
             return
         if isinstance(entry.shown, Frame) and self._proven(entry, entry.shown):
             entry.good = entry.shown
+        self._origins.move(entry, entry.current, value)
         entry.previous, entry.current = entry.current, value
         if entry.choose(self.quarantine):
             for section in entry.sections:
@@ -248,12 +272,23 @@ class Fanout:
         if not entry.sections:
             if entry.good is not None and entry.shown is entry.good and entry.current is not entry.good:
                 self.quarantine.keep(entry.key, entry.good)
+            self._origins.move(entry, entry.current, None)
             del self._entries[entry.key]
             self._release(entry.node)
 
     def _release(self, node: Node) -> None:
         del self._owners[node]
         self._graph.release(node)
+
+    # progress
+
+    def progress(self, origin: ObjectRef) -> Progress:
+        """How many of the connected proxies that have something made from this object have taken it as it is now.
+
+        Commits first: what has just been written is not under way yet, and would pass for taken.
+        """
+        self.commit()
+        return progress(origin, self._origins.of(origin), self.quarantine)
 
     # refusals
 
@@ -311,3 +346,7 @@ class Fanout:
         for view, changed in marks.items():
             for subscriber in view.subscribers:
                 subscriber.mark(changed)
+
+
+def _ignore() -> None:
+    """Nobody wants to know."""

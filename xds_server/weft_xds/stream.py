@@ -114,6 +114,8 @@ class Stream:
         elif self._changed_at is not None and self._session.settled:
             self._metrics.converged(now - self._changed_at)
             self._changed_at = None
+        if request.nonce:
+            self._fanout.answered()
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
@@ -154,6 +156,14 @@ class Stream:
         """Whether the proxy has ACKed this version and has it still."""
         subscription = self._session.subscription(type_url)
         return subscription is not None and subscription.acknowledged(name, version)
+
+    def has(self, type_url: str, name: str, version: str) -> bool:
+        """As `acknowledged`; or the proxy has everything that it wants, and does not want this."""
+        return self._session.has(type_url, name, version)
+
+    def settled(self) -> bool:
+        """Whether the proxy has ACKed all there is for it."""
+        return self._session.complete and self._session.settled
 
     def status(self) -> ProxyStatus | None:
         """How far the proxy is; None before its first request."""

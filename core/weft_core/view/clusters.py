@@ -16,7 +16,7 @@ from weft_core.names import BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER
 from weft_core.registry import Registry
 from weft_core.view.connection_pool import pool
 from weft_core.view.destination_rules import destination_rules_for, merged_rule, subset_labels, subset_names
-from weft_core.view.endpoints import instances
+from weft_core.view.endpoints import instances, workload_entry_origins
 from weft_core.view.load_assignment import placed
 from weft_core.view.load_balancing import load_balancer
 from weft_core.view.locality import locality_setting, nearness, weighs_localities
@@ -81,10 +81,11 @@ def cluster(db: Registry, key: ClusterId) -> Cluster | None:
     limits = pool(blocks.connection_pool, blocks.retry_budget, port.protocol, defaults)
     kind = cluster_type(db, key)
     rule = merged_rule(db, key.rules)
+    inline = _inline(db, found, key, kind)
     return Cluster(
         name=key.name,
         type=kind,
-        load_assignment=_inline(db, found, key, kind),
+        load_assignment=inline,
         connect_timeout=limits.connect_timeout,
         load_balancer=_load_balancer(blocks, port.protocol, kind),
         circuit_breakers=limits.circuit_breakers,
@@ -100,7 +101,7 @@ def cluster(db: Registry, key: ClusterId) -> Cluster | None:
         subset=key.subset,
         external=found.external,
         config=rule.config,
-        origins=(*found.origins, *rule.origins),
+        origins=(*found.origins, *rule.origins, *(workload_entry_origins(db, found) if inline else ())),
     )
 
 

@@ -9,6 +9,7 @@ from weft_core.ir.service import Labels, Resolution, Service, ServicePort, Servi
 from weft_core.model import kubernetes as k8s
 from weft_core.model.meta import Config
 from weft_core.model.workload_entry import WorkloadEntry
+from weft_core.problems import ObjectRef
 from weft_core.registry import Key, Registry
 from weft_core.view.peer_authentication import MutualTlsMode, mutual_tls_mode
 from weft_core.view.proxies import workload
@@ -48,6 +49,34 @@ def service_accounts(db: Registry, ref: ServiceRef, number: int) -> tuple[str, .
     return tuple(
         sorted({f"{i.namespace}/{i.service_account}" for i in instances(db, ref, number) if i.service_account})
     )
+
+
+def workload_entry_origins(db: Registry, found: Service) -> tuple[ObjectRef, ...]:
+    """The WorkloadEntries that are endpoints of a service; in most namespaces there are none to look at."""
+    if not db.workload_entries.by("namespace", found.ref.namespace):
+        return ()
+    return _workload_entry_origins(db, found.ref)
+
+
+@query
+def _workload_entry_origins(db: Registry, ref: ServiceRef) -> tuple[ObjectRef, ...]:
+    rows = db.workload_entries.rows("namespace", ref.namespace)
+    selectors = _selectors(db, ref)
+    return tuple(
+        row.meta.ref for row in rows if any(selects(selector, labels_of(entry_labels(row))) for selector in selectors)
+    )
+
+
+def _selectors(db: Registry, ref: ServiceRef) -> list[dict[str, str]]:
+    """The selectors by which a service has WorkloadEntries: a Kubernetes Service's own, or its ServiceEntries'."""
+    found = service(db, ref)
+    if found is None:
+        return []
+    if found.kubernetes:
+        row = db.services.get((ref.namespace, found.name))
+        return [dict(row.spec.selector)] if row and row.spec.selector else []
+    entries = (entry for entry in db.service_entries.rows("host", ref.host) if entry.meta.namespace == ref.namespace)
+    return [dict(entry.spec.workload_selector.labels) for entry in entries if entry.spec.workload_selector]
 
 
 @query

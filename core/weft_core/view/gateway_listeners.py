@@ -66,7 +66,6 @@ def _listener(db: Registry, gateway: GatewayId, port: GatewayPort) -> Listener |
         return None
     address = _address(gateway, port)
     tls = port.speech is Speech.TLS
-    origins = dict.fromkeys(server.gateway for server in port.servers)
     return Listener(
         name=f"{address.host}_{port.target}",
         addresses=(address,),
@@ -75,8 +74,24 @@ def _listener(db: Registry, gateway: GatewayId, port: GatewayPort) -> Listener |
         listener_filters=(ListenerFilter(Inspection.TLS),) if tls else (),
         detection_timeout=detection_timeout(db),
         access_logs=listener_access_logs(db),
-        origins=tuple(ObjectRef(kind="Gateway", namespace=key[0], name=key[1]) for key in origins),
+        origins=tuple(dict.fromkeys(_origins(db, gateway, port))),
     )
+
+
+def _origins(db: Registry, gateway: GatewayId, port: GatewayPort) -> Iterator[ObjectRef]:
+    """The Gateways of the port, the policies that protect it, and what routes its connections."""
+    for server in port.servers:
+        yield ObjectRef(kind="Gateway", namespace=server.gateway[0], name=server.gateway[1])
+    for each in security_filters(db, gateway.client.namespace, gateway.labels):
+        yield from each.origins
+    for server in port.servers:
+        if server.routes_http:
+            continue
+        viewpoint = _viewpoint(gateway, port, server)
+        routes = tls_routes_of if server.speech is Speech.TLS and not server.ends_tls else tcp_routes_of
+        for key in attached_virtual_services(db, gateway.client.namespace, server):
+            for route in routes(db, gateway.client, key, viewpoint):
+                yield from route.origins
 
 
 def _address(gateway: GatewayId, port: GatewayPort) -> Address:

@@ -13,9 +13,10 @@ from weft_core.ir.traffic_policy import Algorithm, LoadBalancer
 from weft_core.model.connection_pool import ConnectionPoolSettings
 from weft_core.model.mesh_config import InboundMode
 from weft_core.names import INBOUND_PASSTHROUGH_CLUSTER, inbound_cluster
+from weft_core.problems import ObjectRef
 from weft_core.registry import Registry
-from weft_core.view.connection_pool import Pool, pool
-from weft_core.view.destination_rules import destination_rules_for
+from weft_core.view.connection_pool import pool
+from weft_core.view.destination_rules import destination_rules_for, merged_rule
 from weft_core.view.inbound import InboundId, InboundPort
 from weft_core.view.mesh import mesh
 from weft_core.view.readiness import LOOPBACK
@@ -46,7 +47,8 @@ def inbound_clusters(db: Registry, inbound: InboundId) -> tuple[Cluster, ...]:
 
 def _cluster(db: Registry, inbound: InboundId, port: InboundPort) -> Cluster:
     name = inbound_cluster(port.number)
-    limits = _limits(db, inbound, port)
+    settings, shaped_by = _pool_settings(db, inbound, port)
+    limits = pool(settings, None, port.protocol, upstream_defaults(db))
     address = _application(inbound, port, on_loopback=_listens_on_loopback(db))
     found = service(db, port.service)
     return Cluster(
@@ -68,7 +70,7 @@ def _cluster(db: Registry, inbound: InboundId, port: InboundPort) -> Cluster:
             max_concurrent_streams=limits.http.max_concurrent_streams,
         ),
         services=(ServiceLabel(host=found.ref.host, name=found.name, namespace=found.ref.namespace),) if found else (),
-        origins=found.origins if found else (),
+        origins=(*(found.origins if found else ()), *shaped_by),
     )
 
 
@@ -97,17 +99,17 @@ def _application(inbound: InboundId, port: InboundPort, *, on_loopback: bool) ->
     return Endpoint(address=LOOPBACK, port=number) if port.endpoint or on_loopback else None
 
 
-def _limits(db: Registry, inbound: InboundId, port: InboundPort) -> Pool:
-    return pool(_pool_settings(db, inbound, port), None, port.protocol, upstream_defaults(db))
-
-
-def _pool_settings(db: Registry, inbound: InboundId, port: InboundPort) -> ConnectionPoolSettings | None:
+def _pool_settings(
+    db: Registry, inbound: InboundId, port: InboundPort
+) -> tuple[ConnectionPoolSettings | None, tuple[ObjectRef, ...]]:
+    """The limits of a port, and the objects that they come from."""
     row = db.sidecars.get(inbound.sidecar) if inbound.sidecar else None
     if row is not None:
         own = next((each.connection_pool for each in row.spec.ingress if each.port.number == port.number), None)
         if own or row.spec.inbound_connection_pool:
-            return own or row.spec.inbound_connection_pool
+            return own or row.spec.inbound_connection_pool, (row.meta.ref,)
     if not port.service.host:
-        return None
+        return None, ()
     rules = destination_rules_for(db, Client(namespace=inbound.namespace), port.service)
-    return policy_blocks(db, rules, port.service_port, "").connection_pool
+    settings = policy_blocks(db, rules, port.service_port, "").connection_pool
+    return settings, merged_rule(db, rules).origins if settings else ()

@@ -43,7 +43,7 @@ from weft_core.view.inbound_chains import Handlers, inspects_http, inspects_tls,
 from weft_core.view.local_ports import localised
 from weft_core.view.mesh import detection_timeout
 from weft_core.view.mesh_tls import HTTP_ALPN, TCP_ALPN, mesh_tls
-from weft_core.view.peer_authentication import MutualTlsMode, mutual_tls_mode
+from weft_core.view.peer_authentication import MutualTlsMode, deciding_policies, mutual_tls_mode
 from weft_core.view.readiness import ANY_ADDRESS, LOOPBACK
 
 CATCH_ALL_HTTP = "virtualInbound-catchall-http"
@@ -174,8 +174,13 @@ def _arriving(inbound: InboundId, ports: list[InboundPort]) -> tuple[int, ...]:
 
 
 def _origins(db: Registry, inbound: InboundId) -> tuple[ObjectRef, ...]:
-    """The policies that shaped the listener."""
-    found: set[ObjectRef] = set()
+    """The policies, and the Sidecar, that shaped the listener."""
+    found = {
+        ObjectRef(kind="PeerAuthentication", namespace=key[0], name=key[1])
+        for key in deciding_policies(db, inbound.namespace, inbound.labels)
+    }
+    if inbound.sidecar is not None:
+        found.add(ObjectRef(kind="Sidecar", namespace=inbound.sidecar[0], name=inbound.sidecar[1]))
     for each in security_filters(db, inbound.namespace, inbound.labels):
         found.update(each.origins)
     return tuple(sorted(found))

@@ -9,7 +9,7 @@ from weft_core.graph import query
 from weft_core.ir.endpoint import Instance, Locality
 from weft_core.ir.load_assignment import Endpoint, LoadAssignment, LoadAssignmentId, LocalityEndpoints, Nearness
 from weft_core.registry import Registry
-from weft_core.view.endpoints import instances
+from weft_core.view.endpoints import instances, workload_entry_origins
 from weft_core.view.locality import in_locality, locality_labels
 from weft_core.view.selectors import selects
 from weft_core.view.services import service
@@ -30,9 +30,8 @@ def load_assignment(db: Registry, key: LoadAssignmentId) -> LoadAssignment:
     selector = dict(key.labels)
     found = [i for i in instances(db, key.ref, key.port) if selects(selector, i.labels) and _is_address(i.address)]
     declared = service(db, key.ref)
-    return LoadAssignment(
-        name=key.name, localities=placed(found, key.nearness), origins=declared.origins if declared else ()
-    )
+    origins = (*declared.origins, *workload_entry_origins(db, declared)) if declared else ()
+    return LoadAssignment(name=key.name, localities=placed(found, key.nearness), origins=origins)
 
 
 def placed(found: Iterable[Instance], nearness: Nearness | None) -> tuple[LocalityEndpoints, ...]:

@@ -66,6 +66,22 @@ def namespace_mode(db: Registry, namespace: str) -> MutualTlsMode:
 
 
 @query
+def deciding_policies(db: Registry, namespace: str, labels: Labels) -> tuple[Key, ...]:
+    """The policies that the modes of a workload's ports come from, most specific first."""
+    own = workload_policy(db, namespace, project(labels, peer_authentication_label_keys(db, namespace)))
+    found = [own] if own else []
+    for level in dict.fromkeys((namespace, root_namespace(db))):
+        key = namespace_policy(db, level)
+        row = db.peer_authentications.get(key) if key else None
+        if key is None or row is None:
+            continue
+        found.append(key)
+        if _mode(row.spec.mtls):
+            break
+    return tuple(found)
+
+
+@query
 def port_mode(db: Registry, policy: Key | None, namespace: str, port: int) -> MutualTlsMode:
     """The mode of a port under the workload's policy: its own entry, else the policy's mode, else the namespace's."""
     row = db.peer_authentications.get(policy) if policy else None

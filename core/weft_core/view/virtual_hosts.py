@@ -27,7 +27,7 @@ from weft_core.view.route_retry import default_retry, for_hashing
 from weft_core.view.services import service
 from weft_core.view.shared_hosts import is_ordinary, nobody
 from weft_core.view.shares import OWN, Share, share_services, shares
-from weft_core.view.virtual_services import attachment, mesh_virtual_services
+from weft_core.view.virtual_services import attachment, delegate_keys, mesh_virtual_services
 from weft_core.view.visibility import Client, find_service, visible_ports, visible_services
 
 ANYONE = Client(namespace="")
@@ -208,7 +208,7 @@ def virtual_host(db: Registry, key: VirtualHostId) -> VirtualHost | None:
         domains=_domains(db, key, found),
         routes=routes,
         require_tls=RequireTls.ALL if key.require_tls else RequireTls.NONE,
-        origins=(*(_origin(name) for name in key.virtual_services), *(found.origins if found else ())),
+        origins=(*_virtual_services(db, key), *(found.origins if found else ())),
     )
 
 
@@ -274,6 +274,13 @@ def _may_be_http(port: ServicePort) -> bool:
 
 def _has_own_listener(found: Service, port: ServicePort) -> bool:
     return port.protocol is Protocol.AUTO and bool(service_addresses(found))
+
+
+def _virtual_services(db: Registry, key: VirtualHostId) -> Iterator[ObjectRef]:
+    """The VirtualServices that route it, each before those that it delegates to."""
+    for root in key.virtual_services:
+        yield _origin(root)
+        yield from (_origin(delegate) for delegate in delegate_keys(db, root) if delegate != root)
 
 
 def _origin(key: Key) -> ObjectRef:

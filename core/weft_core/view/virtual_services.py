@@ -13,7 +13,7 @@ from weft_core.model.virtual_service import HTTPRoute, TCPRoute, TLSRoute
 from weft_core.names import MESH_GATEWAY, matches_host, resolve_host, specificity
 from weft_core.registry import WILDCARD, Key, Registry
 from weft_core.view.canonical import canonical_http, canonical_l4, naming, qualified_gateway
-from weft_core.view.delegates import delegated
+from weft_core.view.delegates import delegate_key, delegated
 from weft_core.view.mesh import mesh
 from weft_core.view.sidecar_scope import egress_hosts
 
@@ -72,6 +72,14 @@ def http_rules(db: Registry, key: Key) -> tuple[HTTPRoute, ...]:
     names = naming(db, row.meta.namespace)
     rules = (canonical_http(rule, names) for rule in row.spec.http)
     return tuple(each for rule in rules for each in delegated(db, key, rule))
+
+
+@query
+def delegate_keys(db: Registry, key: Key) -> tuple[Key, ...]:
+    """The VirtualServices to which rules of this one delegate, whether they exist or not."""
+    row = db.virtual_services.get(key)
+    rules = row.spec.http if row else ()
+    return tuple(dict.fromkeys(delegate_key(key, rule.delegate) for rule in rules if rule.delegate))
 
 
 @query

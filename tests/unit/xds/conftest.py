@@ -39,6 +39,8 @@ class World:
         self.contents: Table[Key, str] = Table(self.graph, "contents")
         self.sections: Table[Section, tuple[Key, ...]] = Table(self.graph, "sections")
         self.proxies: Table[ProxyId, tuple[Section, ...]] = Table(self.graph, "proxies")
+        self.origin_kind = "VirtualService"
+        """The kind of object that resources are made from; its name is the resource's."""
         self.faults: Table[str, str] = Table(self.graph, "faults")
         """Queries that raise, by name."""
         self.rejections: list[Rejection] = []
@@ -96,13 +98,13 @@ class World:
             content = contents.get(key)
             if content == "fails":
                 raise ValueError(key.name)
-            return None if content is None else _frame(key, content)
+            return None if content is None else _frame(key, content, self.origin_kind)
 
         return Catalog(proxy_sections=proxy_sections, section=section, frame=frame)
 
 
-def _frame(key: Key, content: str) -> Frame:
-    origin = ObjectRef(kind="VirtualService", namespace="shop", name=key.name)
+def _frame(key: Key, content: str, kind: str) -> Frame:
+    origin = ObjectRef(kind=kind, namespace="shop", name=key.name)
     resource = Resource(name=key.name, version=content)
     return Frame(key.name, content, DeltaDiscoveryResponse(resources=[resource]).SerializeToString(), (origin,))
 
@@ -155,6 +157,14 @@ class Proxy:
         """From the fan-out to the session."""
         subscription = self.session.subscription(type_url)
         return subscription is not None and subscription.acknowledged(name, version)
+
+    def has(self, type_url: str, name: str, version: str) -> bool:
+        """From the fan-out to the session."""
+        return self.session.has(type_url, name, version)
+
+    def settled(self) -> bool:
+        """From the fan-out to the session."""
+        return self.session.complete and self.session.settled
 
     def ask(
         self,

@@ -28,6 +28,12 @@ class Listening:
         del type_url, name, version
         return False
 
+    def has(self, type_url: str, name: str, version: str) -> bool:
+        return self.acknowledged(type_url, name, version)
+
+    def settled(self) -> bool:
+        return False
+
 
 def test_only_streams_that_have_the_resource_learn_of_its_change(world: "World", section: "MakeSection") -> None:
     shared, own, other = section(CDS, "shared"), section(CDS, "own"), section(EDS, "other")
