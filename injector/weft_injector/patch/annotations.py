@@ -1,0 +1,149 @@
+"""A pod's annotations about its sidecar: Istio's names, and Weft's own spelling of the same.
+
+`sidecar.istio.io/proxyCPU` may be written `weft.dev/proxyCPU`, and so may all that Weft reads; Weft's spelling wins
+where a pod has both. A value that can't be read refuses the pod: its author asked for something, and to guess at it
+could cost memory, traffic or protection. A name that nobody reads is a warning.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from weft_core.injection import INJECT, ISTIO_INJECT, REVISION_LABEL
+from weft_core.model.base import nearest
+from weft_core.model.mistake import describe, one_line
+from weft_core.offline import TEMPLATES_ANNOTATION
+from weft_core.problems import Code, ObjectRef, Problem, Severity
+from weft_injector.capture.annotations import PREFIX as TRAFFIC
+from weft_injector.settings import Traffic
+
+OWN: Final = "weft.dev/"
+SIDECAR: Final = "sidecar.istio.io/"
+READINESS: Final = "readiness.status.sidecar.istio.io/"
+STATUS: Final = f"{SIDECAR}status"
+"""What the injector added, as JSON; also the mark of a pod that has its sidecar."""
+SKIPPED: Final = f"{OWN}injection-skipped"
+"""Why a pod has no sidecar although it, or its namespace, asks for one."""
+PROXY_CONFIG: Final = "proxy.istio.io/config"
+
+_READ: Final = (
+    *("proxyCPU", "proxyCPULimit", "proxyMemory", "proxyMemoryLimit", "proxyImage", "logLevel", "componentLogLevel"),
+    *("rewriteAppHTTPProbers", "nativeSidecar", "interceptionMode"),
+)
+_WITHOUT_EFFECT: Final = (
+    *("agentLogLevel", "bootstrapOverride", "capNetBindService", "controlPlaneAuthPolicy", "discoveryAddress"),
+    *("enableCoreDump", "extraStatTags", "proxyImageType", "statsCompression", "statsHistogramBuckets"),
+    *("statsInclusionPrefixes", "statsInclusionRegexps", "statsInclusionSuffixes", "userVolume", "userVolumeMount"),
+)
+_READINESS: Final = ("initialDelaySeconds", "periodSeconds", "failureThreshold")
+_OTHERS_WITHOUT_EFFECT: Final = frozenset(
+    {"status.sidecar.istio.io/port", "proxy.istio.io/overrides", f"{READINESS}applicationPorts"}
+)
+_NOT_OPTIONS: Final = frozenset({INJECT, REVISION_LABEL, SKIPPED, ISTIO_INJECT, STATUS})
+_TRUE: Final = frozenset({"1", "t", "true", "y", "yes", "on"})
+_FALSE: Final = frozenset({"0", "f", "false", "n", "no", "off"})
+
+_T = TypeVar("_T")
+
+
+def _names() -> Iterator[str]:
+    """All names that are read, as Istio writes them."""
+    yield from (f"{SIDECAR}{name}" for name in _READ)
+    yield from (f"{READINESS}{name}" for name in _READINESS)
+    yield from Traffic().annotations()
+    yield from (PROXY_CONFIG, TEMPLATES_ANNOTATION)
+
+
+_OWN_SPELLING: Final[Mapping[str, str]] = {f"{OWN}{name.rpartition('/')[2]}": name for name in _names()}
+"""`weft.dev/…` to Istio's name."""
+_KNOWN: Final = frozenset(_OWN_SPELLING.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotations:
+    """A pod's annotations by Istio's names, and what is found wrong with them while they are read."""
+
+    pod: ObjectRef
+    values: Mapping[str, str]
+    written: Mapping[str, str]
+    """How the pod spells a name, where it does not spell it as Istio."""
+    problems: list[Problem] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, annotations: Mapping[str, str], pod: ObjectRef) -> "Annotations":
+        """Read the spellings."""
+        own = {_OWN_SPELLING[name]: value for name, value in annotations.items() if name in _OWN_SPELLING}
+        written = {_OWN_SPELLING[name]: name for name in annotations if name in _OWN_SPELLING}
+        found = cls(pod=pod, values={**annotations, **own}, written=written)
+        for name in sorted(annotations):
+            found._look_at(name)
+        return found
+
+    def read(self, name: str, reader: Callable[[str], _T], fix: str, default: _T) -> _T:
+        """The value as `reader` gives it, or the default. A reader raises ValueError with what is wrong."""
+        text = self.values.get(name)
+        if text is None:
+            return default
+        try:
+            return reader(text.strip())
+        except ValueError as error:
+            self.refuse(name, str(error), fix)
+            return default
+
+    def refuse(self, name: str, message: str, fix: str) -> None:
+        """Note an error: the pod will be refused."""
+        self._report(Code.SCHEMA_VALIDATION_ERROR, Severity.ERROR, name, message, fix)
+
+    def warn(self, name: str, message: str, fix: str, code: str = Code.SCHEMA_WARNING) -> None:
+        """Note what has no effect."""
+        self._report(code, Severity.WARNING, name, message, fix)
+
+    def traffic(self) -> dict[str, str]:
+        """What the pod itself says of capture, Weft's spellings included."""
+        return {name: value for name, value in self.values.items() if name.startswith(TRAFFIC)}
+
+    def path(self, name: str) -> str:
+        """The field's path, as the pod spells it."""
+        return f"metadata.annotations[{self.written.get(name, name)}]"
+
+    def _look_at(self, name: str) -> None:
+        """Whoever wrote an annotation that nobody reads expects something of it."""
+        if name in _KNOWN or name in _OWN_SPELLING or name in _NOT_OPTIONS or name.startswith(TRAFFIC):
+            return
+        prefix, _, rest = name.rpartition("/")
+        if name in _OTHERS_WITHOUT_EFFECT or (f"{prefix}/" == SIDECAR and rest in _WITHOUT_EFFECT):
+            self.warn(
+                name, "Weft does not support this annotation; it has no effect", "remove it", Code.UNSUPPORTED_FIELD
+            )
+        elif f"{prefix}/" in (SIDECAR, OWN, READINESS):
+            known = [other for other in (*_KNOWN, *_OWN_SPELLING) if other.startswith(f"{prefix}/")]
+            guess = nearest(rest, [other.rpartition("/")[2] for other in known])
+            fix = f"write {prefix}/{guess}" if guess else "remove it"
+            self.warn(name, "no annotation has this name; it has no effect", fix)
+
+    def _report(self, code: str, severity: Severity, name: str, message: str, fix: str) -> None:
+        self.problems.append(
+            Problem(
+                code=code,
+                severity=severity,
+                object=self.pod,
+                path=one_line(self.path(name)),
+                message=one_line(message),
+                fix=fix,
+            )
+        )
+
+
+def boolean(text: str) -> bool:
+    """`true` or `false`, or what Go and YAML take for one. Raises ValueError."""
+    word = text.lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError(f"`{describe(text)}` is no boolean")
+    return word in _TRUE
+
+
+def whole_number(text: str) -> int:
+    """A number that is not negative. Raises ValueError."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 7):
+        raise ValueError(f"`{describe(text)}` is not a whole number")
+    return int(text)
