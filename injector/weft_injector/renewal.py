@@ -27,7 +27,11 @@ class RenewalPolicy:
 
     def due_at(self, leaf: Leaf, chance: float) -> datetime:
         """When to renew `leaf`; `chance` (0 to 1, random) spreads it over the jitter, always to the earlier side."""
-        return leaf.issued_at + leaf.life * (self.at * (1 - self.jitter * chance))
+        return self.due(leaf.issued_at, leaf.not_after, chance)
+
+    def due(self, issued_at: datetime, not_after: datetime, chance: float) -> datetime:
+        """`due_at` for a leaf of which only the times are at hand."""
+        return issued_at + (not_after - issued_at) * (self.at * (1 - self.jitter * chance))
 
     def retry_after(self, failures: int, *, left: timedelta) -> timedelta:
         """How long to wait after so many failures in a row, `left` being what remains of the old leaf's life.

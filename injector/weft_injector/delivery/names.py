@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from weft_core.model.kubernetes import KubernetesObject
 from weft_injector.sds import CREDENTIALS_FILE, ROOTS_FILE, WORKLOAD_SECRETS
 
 SIGNER: Final = "weft.dev/workload"
@@ -36,10 +37,11 @@ CONTROL_PLANE_LABEL: Final = "weft.dev/control-plane"
 
 WORKLOAD_ANNOTATION: Final = "weft.dev/workload"
 SERVICE_ACCOUNT_ANNOTATION: Final = "weft.dev/service-account"
+IDENTITY_ANNOTATION: Final = "weft.dev/identity"
 ISSUED_AT_ANNOTATION: Final = "weft.dev/issued-at"
 EXPIRES_AT_ANNOTATION: Final = "weft.dev/expires-at"
 USED_AT_ANNOTATION: Final = "weft.dev/used-at"
-"""When a pod was last admitted with this Secret, or seen using it."""
+"""When a pod was last admitted with this Secret, give or take half an hour."""
 ISSUER_ANNOTATION: Final = "weft.dev/issuer"
 """The fingerprint of the certificate that signed."""
 JOINED_AT_ANNOTATION: Final = "weft.dev/joined-at"
@@ -114,9 +116,8 @@ class Release:
         kept = [dict(reference) for reference in references]
         return [*kept, *(own for own in self.owner_references if own["uid"] not in {r.get("uid") for r in kept})]
 
-    def owns(self, metadata: Mapping[str, Any]) -> bool:
+    def owns(self, row: KubernetesObject) -> bool:
         """Whether this release is among the owners; without a uid whether the labels say so."""
         if not self.uid:
-            labels = metadata.get("labels") or {}
-            return all(labels.get(name) == value for name, value in self.labels.items())
-        return any(reference.get("uid") == self.uid for reference in metadata.get("ownerReferences") or ())
+            return all(row.labels.get(name) == value for name, value in self.labels.items())
+        return any(reference.uid == self.uid for reference in row.metadata.owner_references)

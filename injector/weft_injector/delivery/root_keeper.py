@@ -22,6 +22,7 @@ from weft_injector.delivery.root import (
     renew_self_made_root,
 )
 from weft_injector.delivery.root_secret import Previous
+from weft_injector.delivery.waiting import first_of
 from weft_injector.delivery.watching import Copy
 from weft_injector.renewer import Clock
 from weft_kube.client import Api
@@ -152,13 +153,7 @@ class RootKeeper:
         wait = _TRUST_OFTEN
         if until is not None:
             wait = min(wait, max(until - self._clock.now(), timedelta()))
-        woken = asyncio.ensure_future(self._stale.wait())
-        nap = asyncio.ensure_future(self._clock.sleep(wait.total_seconds()))
-        try:
-            await asyncio.wait({woken, nap}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            woken.cancel()
-            nap.cancel()
+        await first_of(self._stale.wait(), self._clock.sleep(wait.total_seconds()))
 
     async def _refresh(self) -> None:
         api, options, now = self._api, self._options, self._clock.now()
