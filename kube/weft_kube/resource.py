@@ -16,11 +16,11 @@ class Resource:
     namespaced: bool = True
 
     @classmethod
-    def of(cls, kind: Kind) -> "Resource":
-        """The resource of a kind that Weft knows, in the preferred version."""
+    def of(cls, kind: Kind, version: str = "") -> "Resource":
+        """The resource of a kind that Weft knows, in this version or the preferred one."""
         return cls(
             group=kind.group,
-            version=kind.versions[0],
+            version=version or kind.versions[0],
             plural=kind.plural,
             kind=kind.kind,
             namespaced=kind.namespaced,

@@ -40,6 +40,10 @@ class Arrivals(Generic[K]):
         self._deleted[key] = version
         return self._versions.pop(key, None) is not None
 
+    def is_current(self, key: K, version: int) -> bool:
+        """Whether this is still the newest version, and not deleted since."""
+        return self._versions.get(key) == version
+
     def mark(self) -> int:
         """The newest version that has arrived; to be taken before a list is asked for."""
         return self._newest
