@@ -317,6 +317,8 @@ class Fanout:
 
     def rejections(self) -> Iterator[Rejection]:
         """The refusals that are in force: resources whose current version is held back."""
+        if not len(self.quarantine):
+            return
         for key, entry in self._entries.items():
             if entry.current is not None and entry.current is not entry.shown:
                 rejection = self.quarantine.get(key.type_url, key.name, entry.current.version)
