@@ -1,6 +1,6 @@
-"""Traffic capture: which of a pod's TCP connections are led through its Envoy, as pure data.
+"""Traffic capture: which of a pod's TCP connections are led through its Envoy.
 
-`annotations` reads a pod's wishes, `settings` holds them, `rules` says what becomes of each connection and `nftables`
-writes that down for `nft -f`. Nothing here touches a kernel, and nothing applies the rules yet: the `weft redirect`
-command of the pod's init container is to do that.
+`annotations` reads a pod's wishes and `flags` those of a command line, `settings` holds them, `rules` says what becomes
+of each connection; `nftables` and `iptables` write that down for `nft -f` and `iptables-restore`. All of that is pure
+data. `backend` says which of the kernel's ways to try, and `apply` alone runs the tools.
 """

@@ -1,12 +1,11 @@
 """A pod's `traffic.sidecar.istio.io/*` annotations, read into capture settings."""
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from weft_core.problems import Code, ObjectRef, Problem, Severity
-from weft_injector.capture.settings import CaptureSettings, Network, check_interface, check_port
+from weft_injector.capture.settings import CaptureSettings, check_interface, parse_network, parse_port
 
 PREFIX = "traffic.sidecar.istio.io/"
 _UNSUPPORTED = "kubevirtInterfaces"
@@ -37,12 +36,12 @@ def capture_settings(
     owner believes to be inside. A name that does not exist is only a warning, as everything is captured by default.
     """
     reader = _Reader(annotations=annotations, pod=pod)
-    include_cidrs = reader.all_or("includeOutboundIPRanges", _network, _CIDRS)
-    exclude_cidrs = reader.items("excludeOutboundIPRanges", _network, _CIDRS)
-    include_ports = reader.items("includeOutboundPorts", _port, _PORTS)
-    exclude_ports = reader.items("excludeOutboundPorts", _port, _PORTS)
-    include_inbound = reader.all_or("includeInboundPorts", _port, _PORTS)
-    exclude_inbound = reader.items("excludeInboundPorts", _port, _PORTS)
+    include_cidrs = reader.all_or("includeOutboundIPRanges", parse_network, _CIDRS)
+    exclude_cidrs = reader.items("excludeOutboundIPRanges", parse_network, _CIDRS)
+    include_ports = reader.items("includeOutboundPorts", parse_port, _PORTS)
+    exclude_ports = reader.items("excludeOutboundPorts", parse_port, _PORTS)
+    include_inbound = reader.all_or("includeInboundPorts", parse_port, _PORTS)
+    exclude_inbound = reader.items("excludeInboundPorts", parse_port, _PORTS)
     interfaces = reader.items("excludeInterfaces", check_interface, _INTERFACES)
     reader.other_names()
     problems = tuple(reader.problems)
@@ -100,19 +99,3 @@ class _Reader:
         path = f"metadata.annotations[{PREFIX}{name}]"
         problem = Problem(code=code, severity=severity, object=self.pod, path=path, message=message, fix=fix)
         self.problems.append(problem)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise ValueError(f"{text!r} is not a port")
-    return check_port(int(text[:6]))  # six digits are too many already; int() has a limit of its own
-
-
-def _network(text: str) -> Network:
-    """Bits beyond the prefix are ignored, and a lone address means itself."""
-    try:
-        if "%" in text:
-            raise ValueError("a scope has no meaning in a rule")
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a CIDR") from None

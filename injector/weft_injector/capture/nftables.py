@@ -3,8 +3,6 @@
 One table for each IP version, in native nftables. The script is a single transaction: it removes what an earlier run
 left, and creates it anew. At no moment a connection finds half of the rules, and to load it twice is to load it once.
 NAT is decided by a connection's first packet, so connections that are open keep the way they have.
-
-Nothing loads the script yet; the `weft redirect` command is to do so.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,19 +19,31 @@ def render(settings: CaptureSettings, versions: Sequence[IpVersion] = tuple(IpVe
     return "\n".join(_table(settings, version) for version in versions)
 
 
+def render_cleanup(versions: Sequence[IpVersion] = tuple(IpVersion)) -> str:
+    """The script that leaves nothing of ours, whether or not there was something."""
+    return "".join(_without(_FAMILIES[version]) for version in versions)
+
+
+def has_table(listed: str) -> bool:
+    """Whether `nft list tables` has told of a table of ours."""
+    return any(line.split()[-1:] == [TABLE] for line in listed.splitlines())
+
+
+def _without(family: str) -> str:
+    """To delete a table that is not there is an error, to add one that is there is none."""
+    return f"add table {family} {TABLE}\ndelete table {family} {TABLE}\n"
+
+
 def _table(settings: CaptureSettings, version: IpVersion) -> str:
     family = _FAMILIES[version]
     rules = capture_rules(settings, version)
     lines = [
-        # To delete a table that is not there is an error, to add one that is there is none.
-        f"add table {family} {TABLE}",
-        f"delete table {family} {TABLE}",
         f"table {family} {TABLE} {{",
         *_chain("prerouting", "iifname", rules.prerouting, settings, family),
         *_chain("output", "oifname", rules.output, settings, family),
         "}",
     ]
-    return "\n".join(lines) + "\n"
+    return _without(family) + "\n".join(lines) + "\n"
 
 
 def _chain(hook: str, interface: str, rules: Iterable[Rule], settings: CaptureSettings, family: str) -> Iterable[str]:

@@ -1,5 +1,6 @@
 """What of a pod's traffic is captured: the wishes, whichever way they were expressed."""
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
@@ -68,3 +69,20 @@ def check_interface(name: str) -> str:
     if not _INTERFACE.fullmatch(name):
         raise ValueError(f"{name!r} is not the name of a network interface")
     return name
+
+
+def parse_port(text: str) -> int:
+    """The port that a text names. Raises ValueError."""
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(f"{text!r} is not a port")
+    return check_port(int(text[:6]))  # six digits are too many already; int() has a limit of its own
+
+
+def parse_network(text: str) -> Network:
+    """The CIDR that a text names, without bits beyond its prefix; a lone address means itself. Raises ValueError."""
+    try:
+        if "%" in text:
+            raise ValueError("a scope has no meaning in a rule")
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a CIDR") from None

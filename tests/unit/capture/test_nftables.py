@@ -1,8 +1,8 @@
-"""The script for `nft -f`. That nft takes it is not shown here: nft need not be installed."""
+"""The script for `nft -f`. That nft takes it, and what it does then, is shown in tests/capture."""
 
 from ipaddress import ip_network
 
-from weft_injector.capture.nftables import render
+from weft_injector.capture.nftables import has_table, render, render_cleanup
 from weft_injector.capture.rules import IpVersion
 from weft_injector.capture.settings import CaptureSettings
 
@@ -76,3 +76,13 @@ def test_equal_settings_give_equal_text() -> None:
         for ports, cidrs in (((1, 65535, 80), ("10.0.0.0/8", "fd00::/8")), ((80, 1, 65535), ("fd00::/8", "10.0.0.0/8")))
     )
     assert render(some) == render(same)
+
+
+def test_cleaning_up_succeeds_whether_or_not_there_is_a_table() -> None:
+    assert render_cleanup([IpVersion.V6]) == "add table ip6 weft_capture\ndelete table ip6 weft_capture\n"
+    assert render(CaptureSettings(), [IpVersion.V6]).startswith(render_cleanup([IpVersion.V6]))
+
+
+def test_our_table_is_known_by_its_name() -> None:
+    assert has_table("table ip nat\ntable ip6 weft_capture\n")
+    assert not has_table("table ip weft_capture_of_others\ntable inet weft\n")
