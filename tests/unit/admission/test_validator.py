@@ -1,0 +1,98 @@
+"""The webhook as a whole: refusals, warnings about other objects, and what happens when something takes too long."""
+
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from weft_core.model.meta import Config
+from weft_core.problems import Problem
+from weft_core.registry import Registry
+from weft_kube.admission import AdmissionRequest
+from weft_operator.admission import Validator
+from weft_operator.admission.rehearsal import Rehearsal, Snapshot
+
+Make = Callable[..., AdmissionRequest]
+Post = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
+
+DANGLING = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a, namespace: shop}
+spec: {hosts: [api.example.com], gateways: [edge], http: [{route: [{destination: {host: nobody}}]}]}
+"""
+
+
+async def test_what_an_object_names_may_come_later(mesh: Registry, request_for: Make) -> None:
+    """`kubectl apply -f FOLDER` goes by file name, so what is missing is a warning, though `weft analyze` calls it an
+    error."""
+    verdict = await Validator(mesh).decide(request_for(DANGLING))
+    assert verdict.allowed
+    assert [warning.partition(":")[0] for warning in verdict.warnings] == [
+        "spec.gateways[0]",
+        "spec.http[0].route[0].destination.host",
+    ]
+    assert "there is no service `nobody.shop.svc.cluster.local`" in verdict.warnings[1]
+    assert verdict.warnings[1].endswith("(IST0101)")
+
+
+async def test_nobody_is_warned_before_the_mesh_is_known(mesh: Registry, request_for: Make) -> None:
+    verdict = await Validator(mesh, lambda: False).decide(request_for(DANGLING))
+    assert (verdict.allowed, verdict.warnings) == (True, ())
+
+
+async def test_a_dry_run_and_a_real_one_leave_no_trace(mesh: Registry, request_for: Make) -> None:
+    keys = set(mesh.virtual_services)
+    for dry_run in (True, False):
+        assert (await Validator(mesh).decide(request_for(DANGLING, dry_run=dry_run))).allowed
+    assert set(mesh.virtual_services) == keys
+
+
+async def test_a_fault_of_the_rehearsal_refuses_nothing(
+    mesh: Registry, request_for: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Rehearsal, rows: Snapshot, config: Config[Any]) -> tuple[Problem, ...]:
+        raise KeyError("a fault of Weft's")
+
+    monkeypatch.setattr(Rehearsal, "problems", broken)
+    verdict = await Validator(mesh).decide(request_for(DANGLING))
+    assert (verdict.allowed, verdict.warnings) == (True, ())
+
+
+async def test_a_rehearsal_that_takes_long_is_not_waited_for(
+    mesh: Registry, request_for: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = threading.Event()
+
+    def slow(self: Rehearsal, rows: Snapshot, config: Config[Any]) -> tuple[Problem, ...]:
+        done.wait(30)
+        return ()
+
+    monkeypatch.setattr(Rehearsal, "problems", slow)
+    validator = Validator(mesh, patience=0.01)
+    try:
+        for _ in range(3):
+            verdict = await validator.decide(request_for(DANGLING))
+            assert verdict.allowed
+            assert verdict.warnings == ("how it fits the rest of the mesh was not found out in time: see its status",)
+    finally:
+        done.set()
+
+
+async def test_a_refusal_reaches_the_api_server_with_its_lines(post: Post) -> None:
+    document = yaml.safe_load(DANGLING)
+    document["spec"] |= {"timeout": "1s", "hosts": "api.example.com"}
+    assert await post(document) == {
+        "uid": "u-1",
+        "allowed": False,
+        "status": {
+            "status": "Failure",
+            "code": 400,
+            "reason": "BadRequest",
+            "message": "2 mistakes\n"
+            "spec.hosts: `hosts` is a list, and this is text → write [api.example.com] (IST0106)\n"
+            "spec.timeout: unknown field `timeout` → move it to spec.http[].timeout, beside `route` (IST0106)",
+        },
+    }
