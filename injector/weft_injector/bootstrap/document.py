@@ -29,6 +29,7 @@ class ProxyPorts:
     metrics: int | None = METRICS_PORT
     """None for no metrics listener."""
     metrics_address: str = "0.0.0.0"  # noqa: S104 - Prometheus scrapes from outside of the pod
+    metrics_also_on_loopback: bool = False
 
 
 def bootstrap(
@@ -66,7 +67,12 @@ def bootstrap(
 def _metrics(ports: ProxyPorts) -> MetricsListener | None:
     if ports.metrics is None:
         return None
-    return MetricsListener(port=ports.metrics, address=ports.metrics_address, admin_port=ports.admin)
+    return MetricsListener(
+        port=ports.metrics,
+        address=ports.metrics_address,
+        admin_port=ports.admin,
+        also_loopback=ports.metrics_also_on_loopback,
+    )
 
 
 def _over_ads() -> dict[str, Any]:

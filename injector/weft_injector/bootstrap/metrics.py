@@ -22,6 +22,8 @@ class MetricsListener:
     port: int
     address: str = "0.0.0.0"  # noqa: S104 - Prometheus scrapes from outside of the pod
     admin_port: int
+    also_loopback: bool = False
+    """Also on loopback, where `kubectl port-forward` arrives; for an address that is the pod's alone."""
 
     def listener(self) -> dict[str, Any]:
         """The static listener, unaffected by anything that the control plane sends or withholds."""
@@ -40,11 +42,14 @@ class MetricsListener:
             ],
         }
         filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
-        return {
+        listener: dict[str, Any] = {
             "name": "metrics",
             "address": socket_address(self.address, self.port),
             "filter_chains": [{"filters": filters}],
         }
+        if self.also_loopback:
+            listener["additional_addresses"] = [{"address": socket_address(LOOPBACK, self.port)}]
+        return listener
 
     def clusters(self) -> list[dict[str, Any]]:
         """The static cluster of the admin interface."""

@@ -115,12 +115,7 @@ def _configured(options: Options, config: ProxyConfig, annotations: Annotations)
     if "interception_mode" in written:
         _check_mode(annotations, PROXY_CONFIG, config.interception_mode)
     hold = config.hold_application_until_proxy_starts
-    environment = {n: text for n, text in config.proxy_metadata.items() if not n.startswith(_NODE_METADATA)}
-    metadata = {
-        n.removeprefix(_NODE_METADATA): text
-        for n, text in config.proxy_metadata.items()
-        if n.startswith(_NODE_METADATA)
-    }
+    environment, metadata = _variables(config.proxy_metadata)
     return replace(
         options,
         concurrency=options.concurrency if config.concurrency is None else config.concurrency,
@@ -129,6 +124,16 @@ def _configured(options: Options, config: ProxyConfig, annotations: Annotations)
         environment={**options.environment, **environment},
         metadata={**options.metadata, **metadata},
     )
+
+
+def _variables(proxy_metadata: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Istio's proxyMetadata: the proxy's environment, and what of it is meant for the node's metadata."""
+    environment: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    for name, text in proxy_metadata.items():
+        key = name.removeprefix(_NODE_METADATA)
+        (environment if key == name else metadata)[key] = text
+    return environment, metadata
 
 
 def _own_config(annotations: Annotations) -> ProxyConfig | None:

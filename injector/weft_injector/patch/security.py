@@ -7,14 +7,15 @@ https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from weft_core.injection import SIDECAR_CONTAINER
 from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_injector.capture.settings import PROXY_GID, PROXY_UID
-from weft_injector.patch.pod import Pod
+from weft_injector.patch.pod import Container, Pod, SecurityContext
 
-_BYPASS = f"what runs as {PROXY_UID} is taken for the proxy, so its traffic would go past it"
+_INIT: Final = "spec.initContainers["
+_BYPASS: Final = f"what runs as {PROXY_UID} is taken for the proxy, so its traffic would go past it"
 
 
 def restricted() -> dict[str, Any]:
@@ -32,7 +33,7 @@ def restricted() -> dict[str, Any]:
 
 
 def redirecting() -> dict[str, Any]:
-    """The init container's: root with the two capabilities that packet filters need, whatever the pod says of itself."""
+    """The init container's: root with the capabilities that packet filters need, whatever the pod says of itself."""
     return {
         **restricted(),
         "capabilities": {"add": ["NET_ADMIN", "NET_RAW"], "drop": ["ALL"]},
@@ -43,24 +44,39 @@ def redirecting() -> dict[str, Any]:
 
 
 def bypassing(pod: Pod, ref: ObjectRef) -> Iterator[Problem]:
-    """An error for each application that would run as the proxy's user or group."""
-    everyone = pod.spec.security_context
+    """An error for each application that would run as the proxy's user or group, and for a proxy that would not.
+
+    For init containers that end it is a warning: Istio's users do so on purpose where a proxy is not up yet.
+    """
     for field, containers in (("containers", pod.spec.containers), ("initContainers", pod.spec.init_containers)):
         for index, container in enumerate(containers):
+            path = f"spec.{field}[{index}]"
             if container.name == SIDECAR_CONTAINER:
-                continue
-            own = container.security_context
-            for name, value, shared, proxy in (
-                ("runAsUser", own.run_as_user, everyone.run_as_user, PROXY_UID),
-                ("runAsGroup", own.run_as_group, everyone.run_as_group, PROXY_GID),
-            ):
-                if (shared if value is None else value) == proxy:
-                    where = "spec" if value is None else f"spec.{field}[{index}]"
-                    yield Problem(
-                        code=Code.SCHEMA_VALIDATION_ERROR,
-                        severity=Severity.ERROR,
-                        object=ref,
-                        path=f"{where}.securityContext.{name}",
-                        message=f"container {container.name}: {_BYPASS}",
-                        fix="choose another number",
-                    )
+                yield from _other_user(container, ref, path)
+            else:
+                yield from _same_user(container, pod.spec.security_context, ref, path)
+
+
+def _same_user(container: Container, everyone: SecurityContext, ref: ObjectRef, path: str) -> Iterator[Problem]:
+    own = container.security_context
+    for name, value, shared, proxy in (
+        ("runAsUser", own.run_as_user, everyone.run_as_user, PROXY_UID),
+        ("runAsGroup", own.run_as_group, everyone.run_as_group, PROXY_GID),
+    ):
+        if (shared if value is None else value) == proxy:
+            where = "spec" if value is None else path
+            severity = Severity.WARNING if path.startswith(_INIT) and not container.keeps_running else Severity.ERROR
+            message = f"container {container.name}: {_BYPASS}"
+            yield _problem(ref, f"{where}.securityContext.{name}", message, "choose another number", severity)
+
+
+def _other_user(container: Container, ref: ObjectRef, path: str) -> Iterator[Problem]:
+    user = container.security_context.run_as_user
+    if user not in (None, PROXY_UID):
+        message = f"the proxy runs as {PROXY_UID}, by which its own traffic is told from the application's"
+        yield _problem(ref, f"{path}.securityContext.runAsUser", message, f"remove it, or write {PROXY_UID}")
+
+
+def _problem(ref: ObjectRef, path: str, message: str, fix: str, severity: Severity = Severity.ERROR) -> Problem:
+    code = Code.SCHEMA_VALIDATION_ERROR if severity is Severity.ERROR else Code.SCHEMA_WARNING
+    return Problem(code=code, severity=severity, object=ref, path=path, message=message, fix=fix)

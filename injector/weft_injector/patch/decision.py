@@ -1,0 +1,107 @@
+"""Whether a pod gets a proxy from this control plane, and which; the rule itself is `weft_core.injection`.
+
+What is added here can only be seen at the pod itself: that it has its proxy already, runs Windows, or asks for a
+template that there is not.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from weft_core.injection import SIDECAR_CONTAINER, Choice, choose
+from weft_core.offline import TEMPLATES_ANNOTATION
+from weft_core.proxy import ProxyKind
+from weft_injector.patch.annotations import STATUS, Annotations
+from weft_injector.patch.pod import Pod
+from weft_injector.settings import InjectionSettings
+
+_TEMPLATES: Final = {"sidecar": ProxyKind.SIDECAR, "gateway": ProxyKind.GATEWAY}
+WINDOWS: Final = "the pod runs Windows, for which there is no sidecar"
+
+
+class Action(StrEnum):
+    """What is done with a pod."""
+
+    INJECT = "inject"
+    SKIP = "skip"
+    """Nobody asks for a proxy, or another revision's control plane adds it."""
+    SKIP_ALOUD = "skip_aloud"
+    """A proxy is asked for, and can't be: the pod says so in an annotation."""
+    DONE = "done"
+    """It has its proxy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is done with a pod, and why."""
+
+    action: Action
+    reason: str
+    kind: ProxyKind = ProxyKind.SIDECAR
+
+
+def decide(
+    pod: Pod,
+    annotations: Annotations,
+    settings: InjectionSettings,
+    *,
+    namespace: str,
+    namespace_labels: Mapping[str, str],
+) -> Decision:
+    """Decide; a template that there is not is noted in `annotations` as an error."""
+    choice = choose(
+        namespace=namespace,
+        namespace_labels=namespace_labels,
+        labels=pod.metadata.labels,
+        annotations=pod.metadata.annotations,
+        host_network=pod.spec.host_network,
+        istio_labels=settings.istio_labels,
+        own_namespace=settings.namespace,
+    )
+    if not choice.wanted:
+        return Decision(action=Action.SKIP, reason=choice.reason)
+    if choice.revision != settings.revision:
+        return Decision(action=Action.SKIP, reason=f"revision {choice.revision} is to add the sidecar")
+    if is_injected(pod):
+        return Decision(action=Action.DONE, reason="the pod has its sidecar")
+    if reason := _obstacle(pod, choice):
+        return Decision(action=Action.SKIP_ALOUD, reason=reason)
+    return Decision(action=Action.INJECT, reason=choice.reason, kind=_kind(annotations))
+
+
+def is_injected(pod: Pod) -> bool:
+    """Whether the pod's status annotation is true: all containers that it lists are there, the proxy among them."""
+    text = pod.metadata.annotations.get(STATUS)
+    if text is None:
+        return False
+    try:
+        status: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(status, dict):
+        return False
+    listed = [name for key in ("containers", "initContainers") for name in _names(status.get(key))]
+    present = {container.name for container in pod.all_containers()}
+    return SIDECAR_CONTAINER in listed and present.issuperset(listed)
+
+
+def _names(value: object) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list) else []
+
+
+def _obstacle(pod: Pod, choice: Choice) -> str:
+    return choice.skipped or (WINDOWS if pod.spec.os.name == "windows" else "")
+
+
+def _kind(annotations: Annotations) -> ProxyKind:
+    def read(text: str) -> ProxyKind:
+        wanted = [part.strip() for part in text.split(",") if part.strip()]
+        if not wanted:
+            return ProxyKind.SIDECAR
+        if len(wanted) > 1 or wanted[0] not in _TEMPLATES:
+            raise ValueError(f"there is no template `{text[:80]}`")
+        return _TEMPLATES[wanted[0]]
+
+    return annotations.read(TEMPLATES_ANNOTATION, read, "write sidecar or gateway", ProxyKind.SIDECAR)

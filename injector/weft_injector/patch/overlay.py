@@ -1,0 +1,70 @@
+"""A pod's own container `istio-proxy` over the one that the injector makes: what its author wrote wins.
+
+People set resources, ports, variables or probes of the proxy this way, and a gateway's Deployment has nothing but such
+a container, with the image `auto`. Lists whose members have an identity in Kubernetes are merged by it, as a strategic
+merge patch does; all else of the author's replaces the injector's. The command alone stays the injector's.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from weft_core.problems import Code, ObjectRef, Problem, Severity
+from weft_injector.patch.pod import Container
+
+AUTO_IMAGE: Final = "auto"
+_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "env": ("name",),
+    "ports": ("containerPort", "protocol"),
+    "volumeMounts": ("mountPath",),
+}
+_PROTOCOL: Final = "TCP"
+_WHOLE: Final = frozenset({"livenessProbe", "postStart", "preStop", "readinessProbe", "startupProbe"})
+"""Messages of which one field excludes another: merged, they could have two handlers."""
+_OURS: Final = ("command", "args", "restartPolicy")
+
+
+def overlaid(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The injector's container under the author's."""
+    kept = {name: value for name, value in own.items() if value is not None and name not in _OURS}
+    if kept.get("image", AUTO_IMAGE) == AUTO_IMAGE:
+        kept.pop("image", None)
+        # The API server gave the untagged `auto` this policy, which nobody asked for.
+        if kept.get("imagePullPolicy") == "Always":
+            del kept["imagePullPolicy"]
+    return _merged(ours, kept)
+
+
+def overlay_problems(own: Container, ref: ObjectRef, path: str) -> Iterator[Problem]:
+    """Warnings for what of the author's has no effect."""
+    for name, value in (("command", own.command), ("args", own.args)):
+        if value:
+            yield Problem(
+                code=Code.SCHEMA_WARNING,
+                severity=Severity.WARNING,
+                object=ref,
+                path=f"{path}.{name}",
+                message=f"the proxy is Envoy with its configuration on the command line; this {name} has no effect",
+                fix="remove it; log levels and concurrency are set by annotations",
+            )
+
+
+def _merged(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(ours)
+    for name, value in own.items():
+        mine = ours.get(name)
+        if isinstance(value, Mapping) and isinstance(mine, Mapping) and name not in _WHOLE:
+            result[name] = _merged(mine, value)
+        elif isinstance(value, list) and isinstance(mine, list) and name in _KEYS:
+            result[name] = _merged_list(mine, value, _KEYS[name])
+        else:
+            result[name] = value
+    return result
+
+
+def _merged_list(ours: list[Any], own: list[Any], keys: tuple[str, ...]) -> list[Any]:
+    def identity(member: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(member.get(key, _PROTOCOL) for key in keys)
+
+    replaced = {identity(member): member for member in own}
+    first = [replaced.pop(identity(member), member) for member in ours]
+    return [*first, *replaced.values()]
