@@ -25,8 +25,8 @@ from weft_operator.ingest.mesh_kind import MeshKind
 from weft_operator.ingest.metrics import IngestMetrics
 from weft_operator.ingest.report import Observations
 
-_RESTART: Final = 1.0
-"""Seconds before kopf is started again: CRDs come in groups."""
+_GATHERING: Final = 1.0
+"""Seconds from news of the kinds that are served to kopf's start: CRDs come in groups, and failures should not spin."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -154,6 +154,7 @@ class MeshIngest:
         await self._before_kopf()
         while True:
             await self._changed_kinds.wait()
+            await asyncio.sleep(_GATHERING)
             self._changed_kinds.clear()
             resources = [kind.resource for kind in self._kinds.values() if kind.resource is not None]
             if resources:
@@ -175,7 +176,6 @@ class MeshIngest:
             self._changed_kinds.set()
             for due in self._due.values():
                 due.set()
-        await asyncio.sleep(_RESTART)
 
     def _deliver(self, name: str, kind: str | None, document: Mapping[str, Any]) -> None:
         try:

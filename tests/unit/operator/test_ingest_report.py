@@ -38,6 +38,7 @@ def test_ends_a_subscription() -> None:
 def test_items_may_change_while_they_are_walked() -> None:
     observations = Observations()
     observations.put(observed())
-    for ref, _ in observations.items():
+    for ref, found in observations.items():
+        assert found.ref == ref
         observations.remove(ref)
     assert not list(observations.items())
