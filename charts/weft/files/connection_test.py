@@ -1,4 +1,4 @@
-"""What `helm test` runs, in Weft's image: the control plane is ready, and its webhooks' certificate is the right one."""
+"""What `helm test` runs in Weft's image: the control plane is ready, and its webhooks have the right certificate."""
 
 import socket
 import ssl
@@ -17,9 +17,13 @@ with urllib.request.urlopen(f"http://{host}:15014/ready", timeout=10) as answer:
 context = ssl.create_default_context()
 context.check_hostname = False
 context.verify_mode = ssl.CERT_NONE
-with socket.create_connection((host, 443), timeout=10) as plain, context.wrap_socket(plain, server_hostname=host) as tls:
+with (
+    socket.create_connection((host, 443), timeout=10) as plain,
+    context.wrap_socket(plain, server_hostname=host) as tls,
+):
     certificate = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
-names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+names = alternatives.get_values_for_type(x509.DNSName)
 print(f"webhook certificate: {', '.join(names)}; until {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
 if host not in names:
     sys.exit(f"the certificate is not for {host}")

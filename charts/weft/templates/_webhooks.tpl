@@ -3,9 +3,13 @@
 {{- $root := .root }}
 {{- $notOurs := list "kube-system" "kube-public" "kube-node-lease" $root.Release.Namespace | uniq }}
 {{- $namespaces := append .namespaces (dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" $notOurs) }}
-{{- $pods := concat (.pods | default list) (list
-      (dict "key" "weft.dev/inject" "operator" "NotIn" "values" (list "false"))
-      (dict "key" "sidecar.istio.io/inject" "operator" "NotIn" "values" (list "false"))) }}
+{{- $pods := .pods | default list }}
+{{- range list "weft.dev/inject" "sidecar.istio.io/inject" }}
+{{- $key := . }}
+{{- $asked := false }}
+{{- range $pods }}{{ if eq .key $key }}{{ $asked = true }}{{ end }}{{ end }}
+{{- if not $asked }}{{ $pods = append $pods (dict "key" $key "operator" "NotIn" "values" (list "false")) }}{{ end }}
+{{- end }}
   - name: {{ .name }}.injection.weft.dev
     clientConfig: {{- include "weft.webhookClient" (dict "root" $root "path" "/inject") | nindent 6 }}
     rules:
