@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bringup.binaries import Binaries
-from bringup.errors import BringUpError
+from bringup.errors import BringUpError, Unavailable
 
 
 class CommandFailed(BringUpError):
@@ -50,6 +50,29 @@ class Cluster:
     def get(self, *args: str, namespace: str = "default") -> Any:
         """The object or the List that `kubectl get ARGS` names, as a document."""
         return json.loads(self.kubectl("get", "-n", namespace, "-o", "json", *args))
+
+    def exec(self, pod: str, *command: str, namespace: str = "default", container: str = "") -> str:
+        """What a command prints that is run in a container; `pod` may be `deployment/NAME`."""
+        where = [f"--container={container}"] if container else []
+        return self.kubectl("exec", "-n", namespace, pod, *where, "--", *command)
+
+    def logs(self, pod: str, *flags: str, namespace: str = "default", container: str = "") -> str:
+        """What a container has written."""
+        where = [f"--container={container}"] if container else []
+        return self.kubectl("logs", "-n", namespace, pod, *where, *flags)
+
+    def pods(self, selector: str, namespace: str = "default") -> list[dict[str, Any]]:
+        """The Pods that a label selector finds, without those that are on their way out."""
+        found = self.get("pods", f"--selector={selector}", namespace=namespace)["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def stop_api_server(self) -> None:
+        """Take the API server away as a crash would."""
+        raise Unavailable("the API server of a given cluster is not stopped")
+
+    def start_api_server(self) -> None:
+        """Start the API server again, at the same address as before; returns when it is ready."""
+        raise Unavailable("the API server of a given cluster is not started")
 
     def _run(self, program: str, args: tuple[str | Path, ...], given: str | None, timeout: float) -> str:
         command = [self.binaries.find(program), *args]

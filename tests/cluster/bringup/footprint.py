@@ -1,0 +1,82 @@
+"""What a node changes on the machine outside of its namespaces, and how that is put back.
+
+The kubelet sets kernel parameters that no namespace keeps apart; the parts insist on folders and control groups; a pair
+of virtual interfaces leads into the node.
+"""
+
+import contextlib
+import os
+import subprocess
+from pathlib import Path
+
+CGROUP = "weft-test"
+_CGROUPS = (CGROUP, "k8s.io")  # ours, and the one that containerd makes unasked
+_MOUNT = Path("/sys/fs/cgroup")
+_PARAMETERS = (
+    "kernel/keys/root_maxbytes",
+    "kernel/keys/root_maxkeys",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+)
+
+# In the node each of these is a private folder; on the machine it only has to exist, to be mounted over.
+FOLDERS = (
+    "/etc/cni/net.d",
+    "/run/containerd",
+    "/run/netns",
+    "/var/lib/cni",
+    "/var/lib/containerd",
+    "/var/lib/kube-proxy",
+    "/var/lib/kubelet",
+    "/var/log/containers",
+    "/var/log/pods",
+)
+
+
+class Footprint:
+    """Takes note of the machine when made; `restore` brings it back to that."""
+
+    def __init__(self, interface: str) -> None:
+        """`interface` is the machine's end of the pair that leads into the node."""
+        self._interface = interface
+        files = [Path("/proc/sys", name) for name in _PARAMETERS]
+        self._parameters = {file: file.read_text() for file in files if file.exists()}
+        self._groups = [group for group in _groups(_CGROUPS) if group.name == CGROUP or not group.exists()]
+        self._folders: list[Path] = []
+
+    def make(self) -> None:
+        """The folders, and the control group below which the kubelet keeps its pods: it wants to find it."""
+        for folder in map(Path, FOLDERS):
+            for missing in reversed([place for place in (folder, *folder.parents) if not place.exists()]):
+                missing.mkdir()
+                self._folders.append(missing)
+        for group in _groups((CGROUP,)):
+            group.mkdir(exist_ok=True)
+            # A cpuset of version 1 starts without processors, and lets nothing in until it has some.
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                if group.parent.name == "cpuset" and (group / name).exists():
+                    (group / name).write_text((group.parent / name).read_text())
+
+    def restore(self) -> None:
+        """Put everything back; what is gone already is no error."""
+        subprocess.run(["ip", "link", "delete", self._interface], capture_output=True, check=False)
+        for group in self._groups:
+            for child, _, _ in os.walk(group, topdown=False):
+                with contextlib.suppress(OSError):
+                    Path(child).rmdir()
+        for folder in reversed(self._folders):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        for file, value in self._parameters.items():
+            if file.read_text() != value:
+                file.write_text(value)
+
+
+def _groups(names: tuple[str, ...]) -> list[Path]:
+    """Paths of control groups in every hierarchy: one with version 2, a dozen with version 1."""
+    hierarchies = [place for place in (_MOUNT, *_MOUNT.iterdir()) if (place / "cgroup.procs").exists()]
+    if _MOUNT in hierarchies:
+        hierarchies = [_MOUNT]
+    return [hierarchy / name for hierarchy in hierarchies for name in names]

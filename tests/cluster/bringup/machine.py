@@ -1,0 +1,75 @@
+"""What a machine must have to run a node, and the Debian packages that bring it.
+
+A node needs root, Linux, and the programs that Kubernetes itself does not contain. Where apt-get is there they are
+installed; no service of theirs is started, by Debian's own means for that (policy-rc.d).
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bringup.errors import Unavailable
+
+CNI_PLUGINS = Path("/usr/lib/cni")
+
+# program -> Debian package; a path stands for a file that is no command
+PACKAGES = {
+    "conntrack": "conntrack",
+    "containerd": "containerd",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "mmdebstrap": "mmdebstrap",
+    "nsenter": "util-linux",
+    "podman": "podman",
+    "runc": "runc",
+    str(CNI_PLUGINS / "bridge"): "containernetworking-plugins",
+}
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+def prepare() -> None:
+    """Make sure that a node can run here: `Unavailable` says what is missing."""
+    if sys.platform != "linux":
+        raise Unavailable("a node needs Linux")
+    if os.geteuid() != 0:
+        raise Unavailable("a node needs root: it makes namespaces, cgroups and mounts")
+    if not Path("/sys/fs/cgroup").is_mount():
+        raise Unavailable("a node needs cgroups: /sys/fs/cgroup is not mounted")
+    if missing := _missing():
+        _install([PACKAGES[program] for program in missing])
+    if missing := _missing():
+        raise Unavailable(f"not there, even after the installation: {', '.join(missing)}")
+
+
+def _missing() -> list[str]:
+    return [program for program in PACKAGES if shutil.which(program) is None]
+
+
+def _install(packages: list[str]) -> None:
+    if shutil.which("apt-get") is None:
+        raise Unavailable(f"a node needs {', '.join(packages)}, and there is no apt-get to install them with")
+    command = ["apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *packages]
+    with _no_services():
+        for step in (["apt-get", "update", "--quiet"], command):
+            environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+            done = subprocess.run(step, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise Unavailable(f"{' '.join(step)} failed: {done.stderr.strip()[-1000:]}")
+
+
+@contextmanager
+def _no_services() -> Iterator[None]:
+    """invoke-rc.d(8) asks this script before it starts a service; one that is there already stays in charge."""
+    if _POLICY.exists():
+        yield
+        return
+    _POLICY.write_text("#!/bin/sh\nexit 101\n")
+    _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _POLICY.unlink()
