@@ -38,8 +38,15 @@ NamespaceLabels = Callable[[str], Awaitable[Mapping[str, str] | None]]
 class Credentials(Protocol):
     """Keeps workloads' Secrets, where certificates are delivered by them."""
 
-    async def ensure(self, namespace: str, service_account: str, workload: str, dry_run: bool) -> None:
+    async def ensure(self, namespace: str, service_account: str, workload: str, *, dry_run: bool) -> object:
         """Return once the Secret of `secret_name(workload, service_account)` is there; with `dry_run` write nothing."""
+
+
+class TrustBundles(Protocol):
+    """Keeps the ConfigMap with the mesh's roots in each namespace; without it no sidecar can start."""
+
+    async def ensure(self, namespace: str, *, dry_run: bool) -> object:
+        """Return once the namespace has it; with `dry_run` write nothing."""
 
 
 class InjectionMetrics:
@@ -70,6 +77,7 @@ class Injector:
     proxy_defaults: Callable[[], ProxyConfig]
     namespace_labels: NamespaceLabels
     credentials: Credentials
+    trust_bundles: TrustBundles
     metrics: InjectionMetrics
     answer_within: timedelta = ANSWER_WITHIN
 
@@ -106,9 +114,11 @@ class Injector:
         injection, patch = await asyncio.to_thread(_computed, pod, surroundings)
         if injection.pod is None:
             return self._refused(request, injection)
-        if (credentials := injection.credentials) is not None:
+        if injection.decision.action is Action.INJECT:
+            await self.trust_bundles.ensure(request.namespace, dry_run=request.dry_run)
+        if (whose := injection.credentials) is not None:
             await self.credentials.ensure(
-                request.namespace, credentials.service_account, credentials.workload, request.dry_run
+                request.namespace, whose.service_account, whose.workload, dry_run=request.dry_run
             )
         return self._allowed(request, injection, patch)
 

@@ -138,10 +138,10 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 async def start_envoy(
     envoy_binary: Path, tmp_path: Path, free_ports: Callable[[int], list[int]], http: aiohttp.ClientSession
 ) -> AsyncIterator[Callable[..., Awaitable[Envoy]]]:
-    """Starts Envoys from bootstraps (as dicts, without admin); each is stopped after the test."""
+    """Starts Envoys from bootstraps (as dicts, without admin) with further arguments; each is stopped after the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(bootstrap: dict[str, Any]) -> Envoy:
+        async def start(bootstrap: dict[str, Any], *arguments: str) -> Envoy:
             (admin,) = free_ports(1)
             config = {**bootstrap, "admin": {"address": _socket_address(admin)}}
             log = tmp_path / f"envoy-{admin}.log"
@@ -150,6 +150,7 @@ async def start_envoy(
                     envoy_binary,
                     *("--config-yaml", json.dumps(config), "--use-dynamic-base-id"),
                     *("--concurrency", "1", "--log-level", "warning"),
+                    *arguments,
                     stdout=output,
                     stderr=output,
                 )

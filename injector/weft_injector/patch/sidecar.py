@@ -193,7 +193,7 @@ def _lifecycle(identity: Identity, options: Options, native: bool) -> dict[str, 
     only to say that connections shall move elsewhere. A plain one is ended together with the application, so it stays
     while there are connections, within the grace period.
     """
-    drain = [_WEFT, "drain"]
+    drain = [_WEFT, "drain", *(["--all"] if identity.kind is ProxyKind.GATEWAY else [])]
     if not native:
         longest = max(0, identity.grace_seconds - _SHORT_OF_GRACE)
         shortest = min(options.drain.total_seconds(), longest)
