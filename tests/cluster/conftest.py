@@ -1,32 +1,87 @@
 """Clusters for tests: `api_server` is enough for what talks to the API, `node` runs pods.
 
-Both live for the session, so a test works in a `namespace` of its own and puts back what it changes elsewhere.
+Both live for the session, so a test works in a `namespace` of its own and puts back what it changes elsewhere. A level
+that this machine can't do is skipped, and the end of the run says so in red: skipped is not passed.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from bringup import NODELESS_CONTROLLERS, Cluster, ControlPlane, Unavailable
+from bringup import NODELESS_CONTROLLERS, Cluster, CommandFailed, ControlPlane, Node, Unavailable, images
 from bringup.binaries import Binaries
 
+HERE = Path(__file__).parent
 # The first test of a session waits for what an empty cache lacks: Kubernetes and the images, built from their sources.
 SECONDS = 2400
+
+# Collection and reports
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Room for building; tests of the node come last, and are known by the fixture that they ask for."""
-    here = Path(__file__).parent
-    ours = [item for item in items if item.path.is_relative_to(here)]
+    ours = [item for item in items if item.path.is_relative_to(HERE)]
     for item in ours:
-        fixtures = getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.timeout(SECONDS))
-        item.add_marker(pytest.mark.node if "node" in fixtures else pytest.mark.cluster)
-    order = {item: ("node" in getattr(item, "fixturenames", ())) for item in ours}
-    items[:] = [item for item in items if item not in order] + sorted(ours, key=order.__getitem__)
+        item.add_marker(pytest.mark.node if _needs_node(item) else pytest.mark.cluster)
+    others = [item for item in items if not item.path.is_relative_to(HERE)]
+    items[:] = others + sorted(ours, key=_needs_node)
+
+
+def _needs_node(item: pytest.Item) -> bool:
+    return "node" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, None, None]:
+    """What can't be had here is no failure of the test."""
+    try:
+        yield
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """As above, for a test that asks for it itself."""
+    try:
+        yield
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure on the node comes with its Pods and what happened to them."""
+    report = yield
+    node = getattr(item, "funcargs", {}).get("node")
+    if report.failed and isinstance(node, Cluster):
+        for what in (("pods", "--output=wide"), ("events", "--sort-by=.metadata.creationTimestamp")):
+            try:
+                table = node.kubectl("get", *what, "--all-namespaces", timeout=10)
+            except (CommandFailed, TimeoutError) as error:
+                table = str(error)
+            report.sections.append((what[0], "\n".join(table.splitlines()[-30:])))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what has not been tested, and why."""
+    skipped: list[pytest.TestReport] = terminalreporter.stats.get("skipped", [])
+    root = terminalreporter.config.rootpath
+    ours = [report for report in skipped if (root / report.nodeid.split("::")[0]).is_relative_to(HERE)]
+    reasons = Counter(report.longrepr[2] for report in ours if isinstance(report.longrepr, tuple))
+    if reasons:
+        terminalreporter.section("NOT TESTED on a real cluster", red=True, bold=True)
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"{count} tests: {reason}", red=True)
+
+
+# Clusters
 
 
 def _given(scratch: Path) -> Cluster | None:
@@ -43,10 +98,25 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     if given := _given(state):
         yield given
         return
-    try:
-        cluster = ControlPlane(state, controllers=NODELESS_CONTROLLERS)
-    except Unavailable as reason:
-        pytest.skip(f"no API server: {reason}")
+    cluster = ControlPlane(state, controllers=NODELESS_CONTROLLERS)
+    cluster.start()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster that runs Pods, with the images of Weft and of the bookshop in it."""
+    state = tmp_path_factory.mktemp("node")
+    if given := _given(state):
+        if os.environ.get("WEFT_IMAGES_LOADED") != "1":
+            raise Unavailable(
+                f"the cluster of KUBECONFIG needs {images.WEFT} and {images.BOOKSHOP}: load the archive that "
+                "`python -m bringup images` makes, and set WEFT_IMAGES_LOADED=1"
+            )
+        yield given
+        return
+    cluster = Node(state)
     cluster.start()
     yield cluster
     cluster.stop()
@@ -55,8 +125,6 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def outage(api_server: Cluster) -> Callable[[], AbstractContextManager[None]]:
     """`with outage():` takes the API server away meanwhile; skipped on a cluster that is not ours to stop."""
-    if not isinstance(api_server, ControlPlane):
-        pytest.skip("the cluster of KUBECONFIG is not stopped")
 
     @contextmanager
     def away() -> Iterator[None]:
@@ -70,9 +138,10 @@ def outage(api_server: Cluster) -> Callable[[], AbstractContextManager[None]]:
 
 
 @pytest.fixture
-def namespace(api_server: Cluster) -> Iterator[str]:
-    """A new namespace on the API server; deleted after the test, without waiting for it."""
+def namespace(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A new namespace on the cluster that the test uses; deleted after the test, without waiting for it."""
+    cluster: Cluster = request.getfixturevalue("node" if "node" in request.fixturenames else "api_server")
     name = f"test-{uuid4().hex[:8]}"
-    api_server.kubectl("create", "namespace", name)
+    cluster.kubectl("create", "namespace", name)
     yield name
-    api_server.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.kubectl("delete", "namespace", name, "--wait=false")

@@ -1,12 +1,13 @@
 """What the other tests build on: the API server answers, goes and comes back; nothing stays behind."""
 
+import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bringup import Cluster, CommandFailed, ControlPlane
+from bringup import Cluster, CommandFailed, ControlPlane, Node, Unavailable, cache, images
 
 
 def test_the_api_server_stores_what_it_is_given(api_server: Cluster, namespace: str) -> None:
@@ -65,3 +66,69 @@ def _read(file: Path) -> str:
         return file.read_text(errors="replace")
     except OSError:  # it has ended meanwhile
         return ""
+
+
+def test_a_pod_runs_and_a_service_leads_to_it(node: Cluster, namespace: str) -> None:
+    node.apply(*_web("web"), namespace=namespace)
+    node.kubectl("wait", "pod/web", "-n", namespace, "--for=condition=Ready", "--timeout=60s")
+    page = f"import urllib.request as r; print(r.urlopen('http://server.{namespace}.svc.cluster.local/').status)"
+    assert node.exec("web", "python3", "-c", page, namespace=namespace).strip() == "200"
+    assert "GET / HTTP/1.1" in node.logs("web", namespace=namespace)
+
+
+def test_the_machine_reaches_services_of_the_node(node: Cluster, namespace: str) -> None:
+    if not isinstance(node, Node):
+        pytest.skip("a given cluster may be anywhere")
+    node.apply(*_web("web"), namespace=namespace)
+    node.kubectl("wait", "pod/web", "-n", namespace, "--for=condition=Ready", "--timeout=60s")
+    for address in node.get("service", "server", namespace=namespace)["spec"]["clusterIPs"]:
+        with socket.create_connection((address, 80), timeout=10):
+            pass
+
+
+def test_a_missing_part_is_said_and_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+    with pytest.raises(Unavailable, match="has no etcd and no kube-apiserver"):
+        ControlPlane(tmp_path)
+
+
+def test_what_was_interrupted_is_made_anew(tmp_path: Path) -> None:
+    def interrupted(draft: Path) -> None:
+        draft.write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.made(tmp_path / "thing", interrupted)
+
+    def completed(draft: Path) -> None:
+        draft.write_text("whole")
+
+    assert cache.made(tmp_path / "thing", completed).read_text() == "whole"
+    assert cache.made(tmp_path / "thing", interrupted).read_text() == "whole"
+
+
+def _web(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A Pod that serves its root folder, and a Service `server` of every family that the cluster has."""
+    container = {
+        "name": "web",
+        "image": images.BOOKSHOP,
+        "command": ["python3", "-u", "-m", "http.server", "8000", "--bind", "::"],
+        "readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 1},
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {"terminationGracePeriodSeconds": 0, "containers": [container]},
+    }
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "server"},
+        "spec": {
+            "selector": {"app": name},
+            "ipFamilyPolicy": "PreferDualStack",
+            "ports": [{"port": 80, "targetPort": 8000}],
+        },
+    }
+    return pod, service

@@ -1,11 +1,21 @@
 """Real Kubernetes for tests: an API server with etcd, or a whole node, made from nothing and gone without a trace.
 
-`ControlPlane` starts in seconds and is enough for what only talks to the API. `python -m bringup --help` is the same
-for people.
+`ControlPlane` starts in seconds and is enough for what only talks to the API; `Node` runs Pods too.
+`python -m bringup --help` is the same for people.
 """
 
 from bringup.cluster import Cluster, CommandFailed
 from bringup.control import NODELESS_CONTROLLERS, ControlPlane
 from bringup.errors import BringUpError, Failed, Unavailable
+from bringup.node import Node
 
-__all__ = ["NODELESS_CONTROLLERS", "BringUpError", "Cluster", "CommandFailed", "ControlPlane", "Failed", "Unavailable"]
+__all__ = [
+    "NODELESS_CONTROLLERS",
+    "BringUpError",
+    "Cluster",
+    "CommandFailed",
+    "ControlPlane",
+    "Failed",
+    "Node",
+    "Unavailable",
+]

@@ -23,7 +23,7 @@ def main() -> int:
     api.add_argument("--flag", action="append", default=[], help="one more flag for kube-apiserver; may be repeated")
     api.set_defaults(run=lambda given: _serve(_control_plane(given)))
     node = commands.add_parser("node", parents=[state], help="a whole node with the images loaded; needs root")
-    node.set_defaults(run=lambda given: _serve(Node(given.state, images.build())))
+    node.set_defaults(run=lambda given: _serve(Node(given.state)))
     archive = commands.add_parser("images", help="build the images and print where their archive is")
     archive.set_defaults(run=lambda _: print(images.build().archive))
     arguments = parser.parse_args()

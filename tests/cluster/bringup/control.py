@@ -3,6 +3,7 @@
 This is all that code needs which watches, writes, admits or signs. Pods can be created; nothing runs them.
 """
 
+import shutil
 import signal
 import socket
 import ssl
@@ -169,10 +170,10 @@ class ControlPlane(Cluster):
             raise
 
     def stop(self) -> None:
-        """Stop all parts. The state's folder stays, for its logs."""
-        self._controllers.stop(signal.SIGKILL)
-        self._api_server.stop(signal.SIGKILL)
-        self._etcd.stop(signal.SIGKILL)
+        """Stop all parts and drop the data. The rest of the state's folder stays, for its logs."""
+        for daemon in (self._controllers, self._api_server, self._etcd):
+            daemon.stop(signal.SIGKILL)
+        shutil.rmtree(self.state / "etcd", ignore_errors=True)
 
     def stop_api_server(self) -> None:
         """Take the API server away as a crash would; etcd and the controllers stay."""

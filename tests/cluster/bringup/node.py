@@ -15,14 +15,13 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from bringup import cache, machine
+from bringup import cache, images, machine
 from bringup.binaries import Binaries, chosen
 from bringup.cluster import CommandFailed
 from bringup.control import ControlPlane, Network
 from bringup.daemons import Daemon
 from bringup.errors import Failed
 from bringup.footprint import CGROUP, FOLDERS, Footprint
-from bringup.images import PAUSE, Images
 
 NAME = "node1"
 NODE_ADDRESS, HOST_ADDRESS = "172.30.0.1", "172.30.0.2"
@@ -51,10 +50,10 @@ def network(*, dual_stack: bool) -> Network:
 class Node(ControlPlane):
     """A cluster of one node, with the images loaded. One at a time on a machine: names and addresses are fixed."""
 
-    def __init__(self, state: Path, images: Images, *, binaries: Binaries | None = None) -> None:
-        """`state` takes certificates, configuration and logs; containers live in memory."""
+    def __init__(self, state: Path, *, binaries: Binaries | None = None) -> None:
+        """`state` takes certificates, configuration and logs; containers live in memory. Builds what is missing."""
         machine.prepare()
-        self.images = images
+        self.images = images.build()
         self.dual_stack = Path("/proc/net/if_inet6").exists()
         binaries = binaries or chosen()
         pause = binaries.find("pause")
@@ -351,7 +350,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 address = "{_SOCKET}"
 
 [plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{PAUSE}"
+sandbox_image = "{images.PAUSE}"
 restrict_oom_score_adj = true
 disable_apparmor = true
 disable_hugetlb_controller = true
