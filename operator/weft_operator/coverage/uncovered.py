@@ -10,6 +10,8 @@ from weft_core.graph import query
 from weft_core.injection import DEFAULT_REVISION, choose_for, has_proxy
 from weft_core.registry import Key, Registry
 
+SKIPPED_ANNOTATION = "weft.dev/injection-skipped"
+"""On a pod that the webhook has left out, with the reason."""
 FINISHED = frozenset({"Succeeded", "Failed"})
 
 
@@ -42,7 +44,9 @@ def uncovered_in(db: Registry, namespace: str, scope: Scope) -> tuple[tuple[Key,
 def lacking(db: Registry, key: Key, scope: Scope) -> str:
     """Who asks for the sidecar that a pod lacks; empty where it lacks none."""
     pod = db.pods.get(key)
-    if pod is None or has_proxy(pod) or pod.metadata.deletion_timestamp or pod.status.phase in FINISHED:
+    if pod is None or has_proxy(pod) or SKIPPED_ANNOTATION in pod.annotations:
+        return ""
+    if pod.metadata.deletion_timestamp or pod.status.phase in FINISHED:
         return ""
     namespace = db.namespaces.get(key[0])
     choice = choose_for(pod, namespace, istio_labels=scope.istio_labels, own_namespace=scope.own_namespace)

@@ -59,11 +59,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Local:
-    """What this replica can say. `progress` and `refused` are the fan-out's."""
+    """What this replica can say, once it is `ready`. `progress` and `refused` are the fan-out's."""
 
     observations: Observations
     progress: Callable[[ObjectRef], Progress]
     refused: Callable[[], Iterable[ObjectRef]]
+    ready: Callable[[], bool]
 
     def answer(self, question: Question) -> Answer:
         """The answer to a question from elsewhere."""
@@ -97,6 +98,8 @@ def handler(local: Local) -> Callable[[web.Request], Awaitable[web.Response]]:
     """An aiohttp handler of GET and POST."""
 
     async def handle(request: web.Request) -> web.Response:
+        if not local.ready():
+            return web.Response(status=503, text="this replica has yet to read what there is\n")
         try:
             question = await _question(request)
         except (msgspec.MsgspecError, ValueError) as error:
@@ -166,13 +169,18 @@ def tally(
 
 
 def peer_addresses(registry: Registry, *, namespace: str, service: str, own: str, port: int) -> tuple[str, ...]:
-    """The other ready replicas behind the control plane's own Service, as `HOST:PORT`; `own` is this one's address."""
-    found: set[str] = set()
+    """The other ready replicas behind the control plane's own Service, as `HOST:PORT`; `own` is this one's pod.
+
+    Each once: a dual-stack Service has a slice for each family, with the same pods in both.
+    """
+    found: dict[str, str] = {}
     for endpoint_slice in registry.endpoint_slices.rows("service", (namespace, service)):
         for endpoint in endpoint_slice.endpoints:
-            if endpoint.conditions.ready is not False and own not in endpoint.addresses:
-                found.update(endpoint.addresses[:1])
-    return tuple(sorted(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in found))
+            if endpoint.conditions.ready is not False and endpoint.addresses:
+                pod = endpoint.target_ref.name if endpoint.target_ref else endpoint.addresses[0]
+                found.setdefault(pod, endpoint.addresses[0])
+    found.pop(own, None)
+    return tuple(sorted(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in found.values()))
 
 
 def _of(replica: str, told: Told | None, generation: int) -> Progress:

@@ -50,6 +50,8 @@ WARM_UP: Final = 5.0
 """Seconds after the start in which proxies are still on their way back: that none is there says nothing yet."""
 BACK_OFF: Final = 2.0
 """Seconds without a round after the API server could not be reached."""
+REFUSALS: Final = 5.0
+"""Seconds between two questions after what proxies refuse, where there is nothing else to ask."""
 MOST: Final = 200
 """How many objects a round looks at for progress alone."""
 
@@ -121,6 +123,7 @@ class StatusWriter:
         self._pending: dict[ObjectRef, None] = {}
         self._refused: frozenset[ObjectRef] = frozenset()
         self._seen: Findings = {}
+        self._asked_at = float("-inf")
 
     def answered(self) -> None:
         """A proxy has answered: what is pending may be no longer."""
@@ -206,12 +209,7 @@ class StatusWriter:
     async def _wanted(self, objects: Iterable[Observed], findings: Findings) -> list[tuple[Observed, Status]]:
         """The statuses as they should be, in the order of `objects`."""
         found = list(objects)
-        progress: dict[ObjectRef, Progress] = {}
-        for start in range(0, max(len(found), 1), MOST):
-            part = found[start : start + MOST]
-            answer = await self._ask({each.ref: each.generation for each in part})
-            progress |= answer.progress
-            self._refused = answer.refused
+        progress = await self._progress(found)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         wanted = []
         for each in found:
@@ -228,6 +226,19 @@ class StatusWriter:
             self._follow(each, status)
             wanted.append((each, status))
         return wanted
+
+    async def _progress(self, objects: list[Observed]) -> dict[ObjectRef, Progress]:
+        """Ask all replicas about these, and now and then about what their proxies refuse."""
+        found: dict[ObjectRef, Progress] = {}
+        if not objects and self._clock() < self._asked_at + REFUSALS:
+            return found
+        for start in range(0, max(len(objects), 1), MOST):
+            part = objects[start : start + MOST]
+            answer = await self._ask({each.ref: each.generation for each in part})
+            found |= answer.progress
+            self._refused = answer.refused
+        self._asked_at = self._clock()
+        return found
 
     def _follow(self, observed: Observed, status: Status) -> None:
         """Look again at what is not programmed yet; what was looked at goes to the end of the queue."""
