@@ -173,7 +173,10 @@ def test_the_network_policy_lets_in_proxies_and_the_api_server(render: Callable[
     assert "from" not in open_to_all
     assert "from" not in metrics
     narrowed = render({"networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}]}})["NetworkPolicy", "weft"]
-    assert narrowed["spec"]["ingress"][1]["from"][0] == {"namespaceSelector": {}}
+    monitoring, replicas, test = narrowed["spec"]["ingress"][1]["from"]
+    assert monitoring == {"namespaceSelector": {}}
+    assert replicas == {"podSelector": {"matchLabels": {"app": "weft"}}}
+    assert test == {"podSelector": {"matchLabels": {"app": "weft-test"}}}
     assert narrowed["spec"]["policyTypes"] == ["Ingress"]
 
 

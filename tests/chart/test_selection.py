@@ -6,24 +6,47 @@ from typing import Any
 
 import pytest
 
+from weft_core.injection import (
+    INJECT,
+    ISTIO_INJECT,
+    ISTIO_NAMESPACE_LABEL,
+    ISTIO_REVISION_LABEL,
+    NAMESPACE_LABEL,
+    REVISION_LABEL,
+    choose,
+)
+
 Labels = Mapping[str, str]
 
-NAMESPACES: tuple[Labels, ...] = tuple(
-    {key: value for key, value in zip(keys, values, strict=True) if value}
-    for keys in [("weft.dev/injection", "weft.dev/rev", "istio-injection", "istio.io/rev")]
-    for values in itertools.product(
-        ("", "enabled", "disabled"),
-        ("", "default", "canary", "gone"),
-        ("", "enabled", "disabled"),
-        ("", "default", "canary"),
+
+def _labels(**values: tuple[str, ...]) -> tuple[Labels, ...]:
+    """All combinations of labels; the empty value is a label that is missing."""
+    keys = [KEYS[name] for name in values]
+    return tuple(
+        {key: value for key, value in zip(keys, chosen, strict=True) if value}
+        for chosen in itertools.product(*values.values())
     )
+
+
+KEYS = {
+    "injection": NAMESPACE_LABEL,
+    "rev": REVISION_LABEL,
+    "istio_injection": ISTIO_NAMESPACE_LABEL,
+    "istio_rev": ISTIO_REVISION_LABEL,
+    "inject": INJECT,
+    "istio_inject": ISTIO_INJECT,
+}
+NAMESPACES = _labels(
+    injection=("", "enabled", "disabled", "odd"),
+    rev=("", "default", "canary", "gone"),
+    istio_injection=("", "enabled", "disabled", "odd"),
+    istio_rev=("", "default", "canary"),
 )
-PODS: tuple[Labels, ...] = tuple(
-    {key: value for key, value in zip(keys, values, strict=True) if value}
-    for keys in [("weft.dev/inject", "sidecar.istio.io/inject", "weft.dev/rev", "istio.io/rev")]
-    for values in itertools.product(
-        ("", "true", "false"), ("", "true", "false"), ("", "default", "canary"), ("", "default", "canary")
-    )
+PODS = _labels(
+    inject=("", "true", "false", "yes", "odd"),
+    istio_inject=("", "true", "false", "odd"),
+    rev=("", "default", "canary"),
+    istio_rev=("", "canary"),
 )
 
 
@@ -70,39 +93,39 @@ class Cluster:
 
 
 def due(namespace: Labels, pod: Labels, *, istio: bool) -> str | None:
-    """The rules in words of Python: the namespace decides, and where it says nothing, the pod does."""
-    wishes = {pod.get("weft.dev/inject"), pod.get("sidecar.istio.io/inject")}
-    if "false" in wishes or namespace.get("weft.dev/injection") == "disabled":
-        return None
-    if revision := namespace.get("weft.dev/rev"):
-        return revision
-    if "weft.dev/injection" in namespace:
-        return "default"
-    injection, istio_revision = namespace.get("istio-injection"), namespace.get("istio.io/rev")
-    if istio and injection:
-        return "default" if injection == "enabled" else None
-    if istio and istio_revision:
-        return istio_revision
-    if injection == "enabled" or istio_revision:
-        return None  # Istio's
-    if revision := pod.get("weft.dev/rev"):
-        return revision
-    if istio and pod.get("istio.io/rev"):
-        return pod["istio.io/rev"]
-    if pod.get("weft.dev/inject") == "true":
-        return "default"
-    return "default" if "true" in wishes and "istio.io/rev" not in pod else None
+    """The revision that the injector's own rule names."""
+    choice = choose(namespace="shop", namespace_labels=namespace, labels=pod, istio_labels=istio)
+    return choice.revision if choice.wanted else None
+
+
+def is_istios(namespace: Labels, pod: Labels, *, istio: bool) -> bool:
+    """Whether Istio's word of a pod is left to Istio, because it stands beside another word that only Istio heeds."""
+    asks = pod.get(INJECT) in {None, "odd"} and pod.get(ISTIO_INJECT) == "true" and REVISION_LABEL not in pod
+    handed = namespace.get(ISTIO_NAMESPACE_LABEL) in {"enabled", "disabled"} or ISTIO_REVISION_LABEL in {
+        *namespace,
+        *pod,
+    }
+    silent = REVISION_LABEL not in namespace and namespace.get(NAMESPACE_LABEL) != "enabled"
+    return not istio and asks and handed and silent
 
 
 @pytest.mark.parametrize("istio", [False, True])
-def test_a_pod_goes_to_the_one_revision_that_the_rules_name(render: Callable[..., Any], istio: bool) -> None:
-    """Never to two, never twice to one, and to nobody only where nobody is due."""
+def test_a_pod_is_sent_to_the_one_revision_that_the_rule_names(render: Callable[..., Any], istio: bool) -> None:
+    """Never to two, never twice, and to nobody only where nobody is due.
+
+    Where nobody is due a pod may still be sent, to be told so by the injector: a word that is no boolean is one that a
+    selector cannot tell from an annotation's.
+    """
     cluster = Cluster(render, "default", "canary", compat={"istioLabels": istio})
     for namespace in NAMESPACES:
         for pod in PODS:
             revision = due(namespace, pod, istio=istio)
-            expected = [] if revision in {None, "gone"} else [revision]
-            assert cluster.asked(namespace, pod) == expected, (namespace, pod)
+            asked = cluster.asked(namespace, pod)
+            assert len(asked) <= 1, (namespace, pod)
+            if revision in {"default", "canary"} and not is_istios(namespace, pod, istio=istio):
+                assert asked == [revision], (namespace, pod)
+            elif asked:
+                assert pod.get(INJECT) == "odd", (namespace, pod)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +144,7 @@ def test_a_pod_goes_to_the_one_revision_that_the_rules_name(render: Callable[...
         ({}, {"sidecar.istio.io/inject": "true"}, "default"),
         ({}, {"weft.dev/inject": "true", "weft.dev/rev": "canary"}, "canary"),
         ({"istio-injection": "enabled"}, {}, None),
-        ({"istio-injection": "enabled"}, {"weft.dev/inject": "true"}, None),
-        ({"istio-injection": "disabled"}, {"weft.dev/inject": "true"}, "default"),
+        ({"istio-injection": "enabled"}, {"weft.dev/inject": "true", "sidecar.istio.io/inject": "false"}, "default"),
         ({"istio.io/rev": "canary"}, {}, None),
     ],
 )
@@ -193,5 +215,5 @@ def test_no_webhook_carries_a_certificate(render: Callable[..., Any]) -> None:
 
 def test_webhooks_of_one_configuration_have_different_names(render: Callable[..., Any]) -> None:
     names = [webhook["name"] for _, webhook in Cluster(render, "default", compat={"istioLabels": True}).webhooks]
-    assert len(names) == len(set(names)) == 8
+    assert len(names) == len(set(names)) == 14
     assert all(name.endswith(".injection.weft.dev") for name in names)

@@ -1,15 +1,24 @@
-{{/* One webhook of the MutatingWebhookConfiguration: `name`, `namespaces` and `pods` (label expressions), `root`. */}}
+{{/*
+Webhooks of the MutatingWebhookConfiguration for `namespaces` and `pods` (label expressions), named `name`. A pod's own
+word is weft.dev/inject, and only without it sidecar.istio.io/inject; a selector knows no Or, so there is one webhook for
+pods with Weft's label and one for those without it.
+*/}}
+{{- define "weft.injectionWebhooks" }}
+{{- $no := list "false" "no" "off" "n" }}
+{{- $pods := .pods | default list }}
+{{- include "weft.injectionWebhook" (merge (dict "pods" (concat $pods (list
+      (dict "key" "weft.dev/inject" "operator" "DoesNotExist")
+      (dict "key" "sidecar.istio.io/inject" "operator" "NotIn" "values" $no)))) .) }}
+{{- include "weft.injectionWebhook" (merge (dict "name" (printf "%s-opt-in" .name) "pods" (concat $pods (list
+      (dict "key" "weft.dev/inject" "operator" "Exists")
+      (dict "key" "weft.dev/inject" "operator" "NotIn" "values" $no)))) .) }}
+{{- end }}
+
+{{/* One of them. */}}
 {{- define "weft.injectionWebhook" }}
 {{- $root := .root }}
 {{- $notOurs := list "kube-system" "kube-public" "kube-node-lease" $root.Release.Namespace | uniq }}
 {{- $namespaces := append .namespaces (dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" $notOurs) }}
-{{- $pods := .pods | default list }}
-{{- range list "weft.dev/inject" "sidecar.istio.io/inject" }}
-{{- $key := . }}
-{{- $asked := false }}
-{{- range $pods }}{{ if eq .key $key }}{{ $asked = true }}{{ end }}{{ end }}
-{{- if not $asked }}{{ $pods = append $pods (dict "key" $key "operator" "NotIn" "values" (list "false")) }}{{ end }}
-{{- end }}
   - name: {{ .name }}.injection.weft.dev
     clientConfig: {{- include "weft.webhookClient" (dict "root" $root "path" "/inject") | nindent 6 }}
     rules:
@@ -17,7 +26,7 @@
     namespaceSelector:
       matchExpressions: {{- toYaml $namespaces | nindent 8 }}
     objectSelector:
-      matchExpressions: {{- toYaml $pods | nindent 8 }}
+      matchExpressions: {{- toYaml .pods | nindent 8 }}
     failurePolicy: {{ $root.Values.injection.webhook.failurePolicy }}
     timeoutSeconds: {{ $root.Values.injection.webhook.timeoutSeconds }}
     # Containers that another webhook adds later have probes to rewrite, too; a second pass changes nothing else.
