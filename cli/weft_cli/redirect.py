@@ -93,6 +93,7 @@ def run_redirect(settings: "CaptureSettings", *, backend: BackendChoice, dry_run
     """Write the rules, print them or remove them; the exit code. Raises EnvironmentFault."""
     from weft_injector.capture.apply import apply, remove, run_tool  # noqa: PLC0415
     from weft_injector.capture.backend import Backend, look  # noqa: PLC0415
+    from weft_injector.capture.loopback import add_passthrough_source, remove_passthrough_source  # noqa: PLC0415
 
     machine = look()
     chosen = None if backend is BackendChoice.AUTO else Backend(backend.value)
@@ -100,9 +101,13 @@ def run_redirect(settings: "CaptureSettings", *, backend: BackendChoice, dry_run
         typer.echo(_shown(settings, chosen, machine), nl=False)
     elif cleanup:
         removed = remove(machine, run=run_tool)
+        if machine.ipv6:
+            remove_passthrough_source()
         typer.echo(f"removed the rules of {', '.join(removed)}" if removed else "there were no rules of ours", err=True)
     else:
         applied = apply(settings, machine, run=run_tool, backend=chosen)
+        if machine.ipv6:
+            add_passthrough_source()
         versions = " and ".join(f"IPv{version}" for version in applied.versions)
         typer.echo(f"{versions} traffic is led through Envoy, by {applied.backend}", err=True)
         if applied.without:
@@ -114,8 +119,9 @@ def _shown(settings: "CaptureSettings", backend: "Backend | None", machine: "Mac
     """What would be given to which command, in a form that a shell takes."""
     from weft_injector.capture.apply import texts  # noqa: PLC0415
     from weft_injector.capture.backend import Backend, candidates  # noqa: PLC0415
+    from weft_injector.capture.loopback import COMMAND  # noqa: PLC0415
 
     chosen = backend or next(iter(candidates(machine)), Backend.NFT)
-    return "\n".join(
-        f"{' '.join(command)} <<'EOF'\n{text}EOF\n" for command, text in texts(settings, chosen, machine.versions)
-    )
+    rules = texts(settings, chosen, machine.versions)
+    address = [f"{' '.join(COMMAND)}\n"] if machine.ipv6 else []
+    return "\n".join([*(f"{' '.join(command)} <<'EOF'\n{text}EOF\n" for command, text in rules), *address])

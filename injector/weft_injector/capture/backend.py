@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from weft_injector.capture.rules import IpVersion
+from weft_injector.capture.rules import LOOPBACK_INTERFACE, IpVersion
 
-PROC = Path("/proc")
+PROC = Path("/proc/thread-self")
+"""Of the thread, not the process: a network namespace is a thread's, and a tool that it starts inherits that one."""
 _CAP_NET_ADMIN = 12
 """The bit of the capability that changing a network namespace takes, in linux/capability.h."""
 _LINK_LOCAL = ("fe8", "fe9", "fea", "feb")
@@ -64,7 +65,7 @@ def look(proc: Path = PROC) -> Machine:
     return Machine(
         backends=frozenset(_installed()),
         legacy=frozenset(_legacy(proc)),
-        net_admin=_has_capability(_read(proc / "self/status"), _CAP_NET_ADMIN),
+        net_admin=_has_capability(_read(proc / "status"), _CAP_NET_ADMIN),
         ipv6=bool(addresses),
         ipv6_addresses=any(_reachable(line) for line in addresses.splitlines()),
     )
@@ -87,15 +88,15 @@ def _legacy(proc: Path) -> Iterable[IpVersion]:
 
 
 def _has_capability(status: str, bit: int) -> bool:
-    """From the line `CapEff:` of /proc/self/status, a hexadecimal mask."""
+    """From the line `CapEff:` of `status`, a hexadecimal mask."""
     masks = (line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
     return any(int(mask, 16) >> bit & 1 for mask in masks)
 
 
 def _reachable(line: str) -> bool:
-    """A line of /proc/net/if_inet6 begins with an address of 32 digits."""
-    address = line.split(maxsplit=1)[0]
-    return int(address, 16) != 1 and not address.startswith(_LINK_LOCAL)
+    """A line of `net/if_inet6` begins with an address of 32 digits and ends with the interface's name."""
+    words = line.split()
+    return words[-1] != LOOPBACK_INTERFACE and not words[0].startswith(_LINK_LOCAL)
 
 
 def _read(path: Path) -> str:

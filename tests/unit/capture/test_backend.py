@@ -8,6 +8,7 @@ from weft_injector.capture.backend import Backend, Machine, candidates, look, to
 from weft_injector.capture.rules import IpVersion
 
 LOOPBACK = "00000000000000000000000000000001 01 80 10 80       lo\n"
+PASSTHROUGH = "00000000000000000000000000000006 01 80 00 80       lo\n"
 LINK_LOCAL = "fe800000000000000000000000000001 02 40 20 80     eth0\n"
 GLOBAL = "fd000000000000000000000000000005 02 40 00 80     eth0\n"
 
@@ -15,7 +16,6 @@ GLOBAL = "fd000000000000000000000000000005 02 40 00 80     eth0\n"
 @pytest.fixture
 def proc(tmp_path: Path) -> Path:
     (tmp_path / "net").mkdir()
-    (tmp_path / "self").mkdir()
     return tmp_path
 
 
@@ -42,7 +42,7 @@ def test_tools_are_called_by_the_name_of_their_variant() -> None:
     [
         ("", False, False),
         (LOOPBACK, True, False),
-        (LOOPBACK + LINK_LOCAL, True, False),
+        (LOOPBACK + PASSTHROUGH + LINK_LOCAL, True, False),
         (LOOPBACK + LINK_LOCAL + GLOBAL, True, True),
     ],
 )
@@ -58,7 +58,7 @@ def test_ipv6_is_known_by_its_addresses(proc: Path, addresses: str, ipv6: bool, 
     [("0000000000003000", True), ("000001ffffffffff", True), ("0000000000002000", False), ("0" * 16, False)],
 )
 def test_the_capability_is_read_from_the_process(proc: Path, mask: str, allowed: bool) -> None:
-    (proc / "self/status").write_text(f"Name:\tweft\nCapPrm:\t000001ffffffffff\nCapEff:\t{mask}\n")
+    (proc / "status").write_text(f"Name:\tweft\nCapPrm:\t000001ffffffffff\nCapEff:\t{mask}\n")
     assert look(proc).net_admin is allowed
 
 

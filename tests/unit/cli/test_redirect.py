@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from weft_cli.redirect import BackendChoice, command
-from weft_injector.capture import apply, backend, iptables, nftables
+from weft_injector.capture import apply, backend, iptables, loopback, nftables
 from weft_injector.capture.backend import Backend, Machine
 from weft_injector.capture.flags import flags_of
 from weft_injector.capture.rules import IpVersion
@@ -61,6 +61,8 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[str, ...], str]]:
         return apply.Outcome(code=0)
 
     monkeypatch.setattr(apply, "run_tool", run)
+    monkeypatch.setattr(loopback, "add_passthrough_source", lambda: ran.append((("add", "::6"), "")))
+    monkeypatch.setattr(loopback, "remove_passthrough_source", lambda: ran.append((("remove", "::6"), "")))
     return ran
 
 
@@ -76,6 +78,7 @@ def test_a_dry_run_prints_the_rules_in_the_backends_own_form_and_runs_nothing(
     assert result.exit_code == 0
     for line, text in apply.texts(CaptureSettings(), chosen, tuple(IpVersion)):
         assert f"{' '.join(line)} <<'EOF'\n{text}EOF\n" in result.stdout
+    assert result.stdout.endswith("\nip -6 address add ::6/128 dev lo\n")
     assert tools == []
 
 
@@ -107,12 +110,14 @@ def test_rules_are_applied_and_that_is_told(redirect: Redirect, tools: list[tupl
     assert result.exit_code == 0
     assert result.stderr == "IPv4 and IPv6 traffic is led through Envoy, by nft\n"
     assert tools[0][1] == nftables.render(CaptureSettings(exclude_inbound_ports=frozenset({22})))
+    assert tools[-1][0] == ("add", "::6")
 
 
 def test_cleaning_up_applies_nothing(redirect: Redirect, tools: list[tuple[tuple[str, ...], str]]) -> None:
     result = redirect("--cleanup")
     assert (result.exit_code, result.stderr) == (0, "there were no rules of ours\n")
     assert not any(text for _, text in tools)
+    assert tools[-1][0] == ("remove", "::6")
 
 
 def test_a_mistake_in_a_flag_ends_with_2_and_names_it(redirect: Redirect) -> None:
