@@ -114,7 +114,7 @@ class Injector:
         injection, patch = await asyncio.to_thread(_computed, pod, surroundings)
         if injection.pod is None:
             return self._refused(request, injection)
-        if injection.decision.action is Action.INJECT:
+        if injection.decision.action in (Action.INJECT, Action.DONE):
             await self.trust_bundles.ensure(request.namespace, dry_run=request.dry_run)
         if (whose := injection.credentials) is not None:
             await self.credentials.ensure(

@@ -138,7 +138,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 async def start_envoy(
     envoy_binary: Path, tmp_path: Path, free_ports: Callable[[int], list[int]], http: aiohttp.ClientSession
 ) -> AsyncIterator[Callable[..., Awaitable[Envoy]]]:
-    """Starts Envoys from bootstraps (as dicts, without admin) with further arguments; each is stopped after the test."""
+    """Starts Envoys from bootstraps (as dicts, without admin) and further arguments; each ends with the test."""
     async with AsyncExitStack() as stack:
 
         async def start(bootstrap: dict[str, Any], *arguments: str) -> Envoy:

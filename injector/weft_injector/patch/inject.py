@@ -53,6 +53,8 @@ class Surroundings:
     """MeshConfig's `defaultConfig`."""
     namespace: str
     namespace_labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    workload: str = ""
+    """What the pod is a template of, where no owner of the pod can say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +95,10 @@ def inject_pod(document: Document, surroundings: Surroundings) -> Injection:
         namespace_labels=surroundings.namespace_labels,
     )
     match decision.action:
-        case Action.SKIP | Action.DONE:
+        case Action.SKIP:
             return Injection(decision=decision, pod=document)
+        case Action.DONE:
+            return Injection(decision=decision, pod=document, credentials=_mounted(document, pod))
         case Action.SKIP_ALOUD:
             return Injection(decision=decision, pod=_annotated(document, {SKIPPED: decision.reason}))
         case Action.INJECT:
@@ -113,7 +117,7 @@ class _Patch:
         self._settings = surroundings.settings
         self._pod_certificates = self._settings.pod_certificates(surroundings.features)
         self._options = read_options(annotations, self._settings, surroundings.features, surroundings.proxy_defaults)
-        self._workload = workload_name(pod)
+        self._workload = surroundings.workload or workload_name(pod)
         self._result = copy.deepcopy(document)
         self._spec: Document = self._result["spec"]
 
@@ -224,7 +228,7 @@ class _Patch:
         tls = {TLS_MODE_LABEL: self._pod.metadata.labels.get(TLS_MODE_LABEL) or "istio"} if self._sidecar else {}
         return {
             **tls,
-            CANONICAL_NAME: canonical_name(self._pod),
+            CANONICAL_NAME: canonical_name(self._pod, self._workload),
             CANONICAL_REVISION: canonical_revision(self._pod),
             REVISION_LABEL: self._settings.revision,
         }
@@ -256,6 +260,13 @@ class _Patch:
             "revision": self._settings.revision,
         }
         return json.dumps(status, separators=(",", ":"))
+
+
+def _mounted(document: Document, pod: Pod) -> Credentials | None:
+    """Whose Secret a pod waits for that was given its sidecar elsewhere, by `weft inject` for one."""
+    found = Credentials(workload=workload_name(pod), service_account=pod.service_account)
+    expected = certificate_volume(secret(found.workload, found.service_account))
+    return found if expected in (document["spec"].get("volumes") or []) else None
 
 
 def _annotated(document: Document, added: Mapping[str, str]) -> Document:

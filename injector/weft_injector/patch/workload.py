@@ -32,11 +32,11 @@ def _maker(owner: Owner, template_hash: str) -> str:
     return owner.name
 
 
-def canonical_name(pod: Pod) -> str:
+def canonical_name(pod: Pod, workload: str) -> str:
     """Istio's canonical service, as a label may say it: by label, `app.kubernetes.io/name`, `app`, the workload."""
     labels = pod.metadata.labels
     named = labels.get(CANONICAL_NAME) or labels.get("app.kubernetes.io/name") or labels.get("app")
-    return named or label_value(workload_name(pod))
+    return named or label_value(workload)
 
 
 def canonical_revision(pod: Pod) -> str:
