@@ -18,7 +18,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from msgspec import Struct
+from msgspec import Struct, field
 
 from weft_core.errors import CertificateFault
 from weft_core.model.kubernetes import Condition, KubernetesObject, Pod
@@ -44,11 +44,11 @@ class RequestSpec(Struct, frozen=True, kw_only=True, rename="camel"):
 
     signer_name: str = ""
     pod_name: str = ""
-    pod_uid: str = ""
+    pod_uid: str = field(default="", name="podUID")
     service_account_name: str = ""
     node_name: str = ""
     max_expiration_seconds: int = 86_400
-    stub_pkcs10_request: str = ""
+    stub_pkcs10_request: str = field(default="", name="stubPKCS10Request")
 
 
 class RequestStatus(Struct, frozen=True, kw_only=True, rename="camel"):
