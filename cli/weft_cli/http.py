@@ -1,5 +1,6 @@
 """The control plane's own HTTP endpoints: `/ready` and `/live` for who waits for it, `/metrics` for Prometheus."""
 
+import ssl
 from collections.abc import Callable
 
 from aiohttp import web
@@ -28,12 +29,12 @@ def make_app(metrics: CollectorRegistry, ready: Callable[[], bool]) -> web.Appli
     return app
 
 
-async def start(app: web.Application, host: str, port: int) -> web.AppRunner:
-    """Listen; the runner's `cleanup` ends it. Raises PortInUse."""
+async def start(app: web.Application, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> web.AppRunner:
+    """Listen, with TLS where a context is given; the runner's `cleanup` ends it. Raises PortInUse."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
     except OSError as error:
         await runner.cleanup()
         raise PortInUse(f"cannot listen for HTTP on {host}:{port}: {error.strerror}") from error

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from weft_cli import redirect
 from weft_cli.findings import Format
+from weft_cli.serve import command as serve
 from weft_core.errors import EnvironmentFault
 
 app = typer.Typer(
@@ -16,6 +18,8 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
+app.command("serve")(serve.command)
+app.command("redirect")(redirect.command)
 
 Paths = Annotated[
     list[Path],
@@ -90,33 +94,23 @@ def analyze(
 
 
 @app.command()
-def serve(
-    config_dir: Annotated[Path, typer.Option(help="The folder with the YAML to serve; it is watched.")],
-    xds: Annotated[str, typer.Option(help="Where sidecars connect, with mutual TLS.")] = "0.0.0.0:15012",
-    http: Annotated[str, typer.Option(help="Where /ready and /metrics are.")] = "127.0.0.1:15014",
-    state_dir: Annotated[Path, typer.Option(help="Where the mesh's root key and certificate are kept.")] = Path(
-        ".weft"
-    ),
-    xds_plaintext: Annotated[
-        str | None, typer.Option(help="Serve without TLS and without identity, for tests: loopback addresses only.")
+def inject(
+    filename: Paths,
+    settings: Annotated[
+        Path | None, typer.Option(help="A file with the injector's settings, as in the control plane's ConfigMap.")
     ] = None,
     mesh_config: Annotated[
         Path | None, typer.Option(help="A file with mesh-wide settings, in MeshConfig form.")
     ] = None,
+    namespace: Annotated[str, typer.Option("-n", "--namespace", help="Of objects that name none.")] = "default",
 ) -> None:
-    """Run the control plane alone, on the YAML in a folder."""
-    from weft_cli.serve.folder import serve_folder  # noqa: PLC0415
+    """Add the sidecar to workloads in YAML, as the webhook would; everything else is printed as it is.
 
-    _exit(
-        serve_folder(
-            config_dir,
-            xds=xds,
-            http_address=http,
-            state_dir=state_dir,
-            xds_plaintext=xds_plaintext,
-            mesh_config=mesh_config,
-        )
-    )
+    What is wrong with the input goes to standard error. Ends with 79 where an object was rejected.
+    """
+    from weft_cli.inject import run_inject  # noqa: PLC0415
+
+    _exit(run_inject(filename, settings=settings, mesh_config=mesh_config, namespace=namespace))
 
 
 @app.command()

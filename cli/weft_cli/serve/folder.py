@@ -10,7 +10,6 @@ from pathlib import Path
 import structlog
 
 from weft_cli import http
-from weft_cli import logging as weft_logging
 from weft_cli.control_plane import ControlPlane, tune_garbage_collector
 from weft_cli.folder import FolderSource, Loaded
 from weft_cli.news import News
@@ -51,7 +50,6 @@ def serve_folder(
             f"--xds-plaintext {xds_plaintext}: without TLS anybody could claim to be any proxy; "
             "name a loopback address, or use --xds"
         )
-    weft_logging.configure()
     tune_garbage_collector()
     return asyncio.run(_Serve(config_dir, mesh_config).run(xds, http_address, state_dir, xds_plaintext))
 
