@@ -46,7 +46,8 @@ def _condition() -> Schema:
     return {
         "description": "One aspect of the object's state.",
         "type": "object",
-        "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+        # Weft writes them all; conditions that another controller left behind must not stop it from doing so.
+        "required": ["type", "status"],
         "properties": {
             "type": {
                 "description": "Which aspect: Accepted, ResolvedRefs, Programmed.",
@@ -61,7 +62,6 @@ def _condition() -> Schema:
             "reason": {
                 "description": "Why, in one word for programs.",
                 "type": "string",
-                "minLength": 1,
                 "maxLength": 1024,
             },
             "message": {"description": "Why, in words for people.", "type": "string", "maxLength": 32768},
