@@ -1,0 +1,124 @@
+"""Who gets a proxy from this control plane; the rule itself is tested where it lives, in core."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from weft_core.proxy import ProxyKind
+from weft_injector.patch.decision import Action
+from weft_injector.patch.inject import Injection
+
+Inject = Callable[..., Injection]
+Pod = dict[str, Any]
+
+
+def pod(**spec: Any) -> Pod:
+    return {"metadata": {"name": "web-0"}, "spec": {"containers": [{"name": "app", "image": "app"}], **spec}}
+
+
+def annotated(annotations: dict[str, str], labels: dict[str, str] | None = None, **spec: Any) -> Pod:
+    found = pod(**spec)
+    found["metadata"] |= {"annotations": annotations, "labels": labels or {}}
+    return found
+
+
+@pytest.mark.parametrize("namespace", ["kube-system", "kube-public", "kube-node-lease", "weft-system"])
+def test_some_namespaces_never_have_sidecars(inject: Inject, namespace: str) -> None:
+    wants = annotated({}, {"weft.dev/inject": "true"})
+    assert inject(wants, namespace=namespace).decision.action is Action.SKIP
+
+
+@pytest.mark.parametrize(
+    ("namespace", "labels", "annotations", "expected"),
+    [
+        ({}, {}, {}, Action.SKIP),
+        ({"weft.dev/injection": "enabled"}, {}, {}, Action.INJECT),
+        ({"weft.dev/injection": "enabled"}, {}, {"sidecar.istio.io/inject": "false"}, Action.SKIP),
+        ({}, {"sidecar.istio.io/inject": "true"}, {"sidecar.istio.io/inject": "false"}, Action.INJECT),
+        ({}, {"sidecar.istio.io/inject": "true", "weft.dev/inject": "false"}, {}, Action.SKIP),
+        ({"weft.dev/injection": "disabled"}, {"weft.dev/inject": "true"}, {}, Action.SKIP),
+        ({"weft.dev/rev": "canary"}, {}, {}, Action.SKIP),
+        ({"istio-injection": "enabled"}, {}, {}, Action.SKIP),
+    ],
+)
+def test_labels_beat_annotations_and_the_namespace_has_the_final_no(
+    inject: Inject, namespace: dict[str, str], labels: dict[str, str], annotations: dict[str, str], expected: Action
+) -> None:
+    found = inject(annotated(annotations, labels), namespace_labels=namespace)
+    assert found.decision.action is expected
+    assert found.decision.reason
+
+
+def test_a_revision_injects_its_own_namespaces_only(inject: Inject) -> None:
+    canary = {"revision": "canary"}
+    assert inject(pod(), settings=canary, namespace_labels={"weft.dev/rev": "canary"}).decision.action is Action.INJECT
+    found = inject(pod(), settings=canary, namespace_labels={"weft.dev/injection": "enabled"})
+    assert (found.decision.action, found.decision.reason) == (Action.SKIP, "revision default is to add the sidecar")
+
+
+def test_istios_labels_count_where_that_is_set(inject: Inject) -> None:
+    settings = {"istioLabels": True}
+    for labels in ({"istio-injection": "enabled"}, {"istio.io/rev": "default"}):
+        assert inject(pod(), settings=settings, namespace_labels=labels).decision.action is Action.INJECT
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"), [({"hostNetwork": True}, "node's network"), ({"os": {"name": "windows"}}, "Windows")]
+)
+def test_a_pod_that_can_have_none_says_why(inject: Inject, spec: Pod, reason: str) -> None:
+    found = inject(pod(**spec))
+    assert found.decision.action is Action.SKIP_ALOUD
+    assert found.pod is not None
+    assert reason in found.pod["metadata"]["annotations"]["weft.dev/injection-skipped"]
+    assert found.pod["spec"] == pod(**spec)["spec"]
+    again = inject(found.pod)
+    assert again.pod == found.pod
+
+
+def test_a_pod_on_the_host_network_that_nobody_wants_injected_is_left_alone(inject: Inject) -> None:
+    given = pod(hostNetwork=True)
+    assert inject(given, namespace_labels={}).pod is given
+
+
+def test_an_injected_pod_is_left_alone(inject: Inject) -> None:
+    once = inject(pod())
+    assert once.pod is not None
+    twice = inject(once.pod)
+    assert (twice.decision.action, twice.pod) == (Action.DONE, once.pod)
+
+
+def test_a_pod_with_istios_sidecar_gets_no_second_one(inject: Inject) -> None:
+    status = json.dumps({"initContainers": ["istio-init"], "containers": ["istio-proxy"], "revision": "default"})
+    given = annotated({"sidecar.istio.io/status": status}, initContainers=[{"name": "istio-init"}])
+    given["spec"]["containers"].append({"name": "istio-proxy"})
+    assert inject(given).decision.action is Action.DONE
+
+
+@pytest.mark.parametrize(
+    "status", ["", "{", "[]", "null", '{"containers": "istio-proxy"}', '{"containers": ["istio-proxy"]}']
+)
+def test_a_status_that_is_not_true_protects_nobody(inject: Inject, status: str) -> None:
+    found = inject(annotated({"sidecar.istio.io/status": status}))
+    assert found.decision.action is Action.INJECT
+
+
+def test_a_stale_reason_goes_when_the_pod_is_injected(inject: Inject) -> None:
+    found = inject(annotated({"weft.dev/injection-skipped": "once"}))
+    assert found.pod is not None
+    assert "weft.dev/injection-skipped" not in found.pod["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize(
+    ("template", "kind"), [("sidecar", ProxyKind.SIDECAR), (" gateway ", ProxyKind.GATEWAY), ("", ProxyKind.SIDECAR)]
+)
+def test_templates(inject: Inject, template: str, kind: ProxyKind) -> None:
+    assert inject(annotated({"inject.istio.io/templates": template})).decision.kind is kind
+
+
+@pytest.mark.parametrize("template", ["grpc-agent", "sidecar,mine", "waypoint"])
+def test_a_template_that_there_is_not_refuses_the_pod(inject: Inject, template: str) -> None:
+    found = inject(annotated({"inject.istio.io/templates": template}))
+    assert found.pod is None
+    assert [p.path for p in found.errors] == ["metadata.annotations[inject.istio.io/templates]"]
