@@ -166,7 +166,12 @@ def handler(decide: Decide) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         if request.content_type != "application/json":
             return web.Response(status=400, text=f"application/json is meant, and this is {request.content_type}\n")
-        body = await _body(request)
+        try:
+            body = await _body(request)
+        except web.RequestPayloadError as error:
+            unread = web.Response(status=400, text=f"the body cannot be read: {one_line(str(error))}\n")
+            unread.force_close()
+            return unread
         if body is None:
             return web.Response(status=413, text=f"the review is above {BODY_LIMIT} bytes\n")
         parsed = await asyncio.to_thread(parse, body) if len(body) > _IN_A_THREAD else parse(body)

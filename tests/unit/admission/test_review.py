@@ -146,6 +146,9 @@ async def test_a_wrong_version_is_refused_by_name(webhook: TestClient[web.Reques
 async def test_what_is_no_review_is_a_bad_request(webhook: TestClient[web.Request, web.Application]) -> None:
     response = await webhook.post("/validate", data=b"{", headers={"Content-Type": "application/json"})
     assert (response.status, await response.text()) == (400, "the body is not JSON: Input data was truncated\n")
+    compressed = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    response = await webhook.post("/validate", data=b"not compressed at all", headers=compressed)
+    assert (response.status, (await response.text())[:24]) == (400, "the body cannot be read:")
     response = await webhook.post("/validate", data=b"{}", headers={"Content-Type": "text/plain"})
     assert (response.status, await response.text()) == (400, "application/json is meant, and this is text/plain\n")
 
