@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import inspect
+import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -12,6 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestClient
 
 from weft_core.ingest import replace_all
 from weft_core.model.decode import Decoded, decode
@@ -207,3 +210,28 @@ async def test_an_object_of_half_a_megabyte_is_answered_in_time(post: Post) -> N
     document = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "a"}}
     response = await answered(post, {**document, "spec": {"hosts": ["web"], "http": rules}})
     assert response["allowed"]
+
+
+async def test_damaged_reviews_are_answered(client: TestClient[web.Request, web.Application]) -> None:
+    """Bytes lost, doubled or changed anywhere in an UPDATE."""
+    kind = {"group": "networking.istio.io", "version": "v1", "kind": "VirtualService"}
+    document = next(document for document in DOCUMENTS if document["kind"] == "VirtualService")
+    request = {"uid": "u-1", "kind": kind, "operation": "UPDATE", "object": document, "oldObject": document}
+    review = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
+    whole = json.dumps(review, default=str).encode()
+    rng = random.Random(7)
+    for _ in range(200):
+        at = rng.randrange(len(whole))
+        damaged = rng.choice(
+            [
+                whole[:at],
+                whole[:at] + whole[at + 1 :],
+                whole[:at] + whole[max(0, at - 9) :],
+                whole[:at] + bytes([rng.randrange(256)]) + whole[at + 1 :],
+            ]
+        )
+        answer = await client.post("/validate", data=damaged, headers={"Content-Type": "application/json"})
+        assert answer.status in {200, 400}
+        if answer.status == 200:
+            response = (await answer.json())["response"]
+            assert response.get("status", {}).get("code") != 500, damaged
