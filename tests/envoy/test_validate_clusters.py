@@ -111,7 +111,7 @@ ALL = {
         type=ClusterType.ORIGINAL_DST,
         load_balancer=LoadBalancer(algorithm=Algorithm.CLUSTER_PROVIDED),
         upstream_port_override=8080,
-        upstream_bind="127.0.0.6",
+        upstream_bind=("127.0.0.6",),
     ),
 }
 

@@ -113,8 +113,9 @@ class Cluster:
     dns: Dns | None = None
     upstream_port_override: int | None = None
     """ORIGINAL_DST: this port in place of the one that was dialled."""
-    upstream_bind: str = ""
-    """Source address of upstream connections: 127.0.0.6 tells a sidecar's inbound traffic from its application's."""
+    upstream_bind: tuple[str, ...] = ()
+    """Source addresses of upstream connections, of which Envoy takes the first of the endpoint's family: 127.0.0.6 and
+    ::6 tell a sidecar's inbound traffic from its application's."""
     services: tuple[ServiceLabel, ...] = ()
     subset: str = ""
     external: bool = False

@@ -31,10 +31,10 @@ from weft_core.view.gateway_secrets import SecretId
 from weft_core.view.gateway_tls import pushed_secrets, server_tls
 from weft_core.view.gateways import GatewayId, GatewayPort, GatewayServer, Speech, gateway_ports
 from weft_core.view.http_managers import http_filters, http_settings, network_security_filters, security_filters
+from weft_core.view.ip_families import LOOPBACK
 from weft_core.view.local_ports import localised
 from weft_core.view.mesh import detection_timeout, gateway_topology
 from weft_core.view.mesh_tls import HTTP_ALPN, TCP_ALPN
-from weft_core.view.readiness import ANY_ADDRESS, LOOPBACK
 from weft_core.view.route_match import Viewpoint
 from weft_core.view.tcp_routes import tcp_routes_of, tls_routes_of
 
@@ -64,11 +64,11 @@ def _listener(db: Registry, gateway: GatewayId, port: GatewayPort) -> Listener |
     chains = tuple(_http_chains(db, gateway, port) if port.speech is Speech.HTTP else _chains(db, gateway, port))
     if not chains:
         return None
-    address = _address(gateway, port)
+    addresses = _addresses(gateway, port)
     tls = port.speech is Speech.TLS
     return Listener(
-        name=f"{address.host}_{port.target}",
-        addresses=(address,),
+        name=f"{addresses[0].host}_{port.target}",
+        addresses=addresses,
         direction=Direction.OUTBOUND,
         filter_chains=chains,
         listener_filters=(ListenerFilter(Inspection.TLS),) if tls else (),
@@ -94,11 +94,12 @@ def _origins(db: Registry, gateway: GatewayId, port: GatewayPort) -> Iterator[Ob
                 yield from route.origins
 
 
-def _address(gateway: GatewayId, port: GatewayPort) -> Address:
+def _addresses(gateway: GatewayId, port: GatewayPort) -> tuple[Address, ...]:
     """Where the port is opened: where proxies share a machine, on loopback and at a port of its own."""
     if gateway.local is not None:
-        return Address(LOOPBACK, gateway.local.application_port(port.target))
-    return Address(port.bind or ANY_ADDRESS, port.target)
+        return (Address(LOOPBACK, gateway.local.application_port(port.target)),)
+    hosts = (port.bind,) if port.bind else gateway.families.anywhere
+    return tuple(Address(host, port.target) for host in hosts)
 
 
 def _http_chains(db: Registry, gateway: GatewayId, port: GatewayPort) -> Iterator[FilterChain]:

@@ -17,6 +17,7 @@ from weft_core.proxy import LocalPorts, ProxyId
 from weft_core.registry import Key, Registry
 from weft_core.view.endpoints import target_port
 from weft_core.view.inbound import services_selecting
+from weft_core.view.ip_families import IpFamilies, families_of
 from weft_core.view.policy_scope import policy_label_keys
 from weft_core.view.proxies import client_of, workload
 from weft_core.view.selectors import project, selects
@@ -36,6 +37,7 @@ class GatewayId:
     ports: tuple[tuple[int, int], ...] = ()
     """(port of a Service in front of the pod, port on the pod)."""
     local: LocalPorts | None = None
+    families: IpFamilies = IpFamilies.V4
 
 
 class Speech(Enum):
@@ -120,6 +122,7 @@ def gateway_id(db: Registry, proxy: ProxyId) -> GatewayId | None:
         labels=project(pod.labels, policy_label_keys(db, proxy.namespace)),
         ports=service_ports(db, proxy.namespace, pod.labels, pod.ports),
         local=pod.local,
+        families=families_of(pod.addresses),
     )
 
 

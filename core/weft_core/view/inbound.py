@@ -14,6 +14,7 @@ from weft_core.names import service_host
 from weft_core.proxy import LocalPorts, ProxyId
 from weft_core.registry import Key, Registry
 from weft_core.view.endpoints import target_port
+from weft_core.view.ip_families import IpFamilies, families_of
 from weft_core.view.peer_authentication import port_level_ports, workload_policy
 from weft_core.view.policy_scope import policy_label_keys
 from weft_core.view.protocols import named_protocol
@@ -48,6 +49,7 @@ class InboundId:
     ports: tuple[InboundPort, ...]
     sidecar: Key | None = None
     local: LocalPorts | None = None
+    families: IpFamilies = IpFamilies.V4
 
 
 @query
@@ -68,6 +70,7 @@ def inbound_id(db: Registry, proxy: ProxyId) -> InboundId | None:
         ports=ports,
         sidecar=sidecar,
         local=found.local,
+        families=families_of(found.addresses),
     )
 
 

@@ -1,8 +1,8 @@
 """Inbound clusters: from the sidecar to its own workload, always in clear.
 
-In a pod they lead to where the connection was dialled, with 127.0.0.6 as source address, by which redirection knows
-them and lets them through. Limits come from the Sidecar's `inboundConnectionPool`, else from the DestinationRule that
-the workload's own namespace has for its service.
+In a pod they lead to where the connection was dialled, with 127.0.0.6 or ::6 as source address, by which redirection
+knows them and lets them through. Limits come from the Sidecar's `inboundConnectionPool`, else from the DestinationRule
+that the workload's own namespace has for its service.
 """
 
 from weft_core.graph import query
@@ -18,14 +18,13 @@ from weft_core.registry import Registry
 from weft_core.view.connection_pool import pool
 from weft_core.view.destination_rules import destination_rules_for, merged_rule
 from weft_core.view.inbound import InboundId, InboundPort
+from weft_core.view.ip_families import LOOPBACK, LOOPBACK_V6, IpFamilies
 from weft_core.view.mesh import mesh
-from weft_core.view.readiness import LOOPBACK
 from weft_core.view.services import service
 from weft_core.view.traffic_policy import policy_blocks
 from weft_core.view.upstream_defaults import upstream_defaults
 from weft_core.view.visibility import Client
 
-INBOUND_SOURCE = "127.0.0.6"
 _ADDRESS_DIALLED = LoadBalancer(algorithm=Algorithm.CLUSTER_PROVIDED)
 
 
@@ -39,7 +38,7 @@ def inbound_clusters(db: Registry, inbound: InboundId) -> tuple[Cluster, ...]:
         name=INBOUND_PASSTHROUGH_CLUSTER,
         type=ClusterType.ORIGINAL_DST,
         load_balancer=_ADDRESS_DIALLED,
-        upstream_bind=INBOUND_SOURCE,
+        upstream_bind=inbound.families.passthrough_sources,
         http=UpstreamHttp(protocol=HttpProtocol.DOWNSTREAM),
     )
     return (*served, passthrough)
@@ -58,7 +57,7 @@ def _cluster(db: Registry, inbound: InboundId, port: InboundPort) -> Cluster:
         if address
         else None,
         load_balancer=LoadBalancer() if address else _ADDRESS_DIALLED,
-        upstream_bind="" if address else INBOUND_SOURCE,
+        upstream_bind=() if address else inbound.families.passthrough_sources,
         connect_timeout=limits.connect_timeout,
         circuit_breakers=limits.circuit_breakers,
         tcp_keepalive=limits.keepalive,
@@ -96,7 +95,10 @@ def _application(inbound: InboundId, port: InboundPort, *, on_loopback: bool) ->
         number = int(port.endpoint.rpartition(":")[2])
     if inbound.local is not None:
         return Endpoint(address=LOOPBACK, port=inbound.local.application_port(number))
-    return Endpoint(address=LOOPBACK, port=number) if port.endpoint or on_loopback else None
+    if port.endpoint:
+        return Endpoint(address=LOOPBACK, port=number)
+    loopback = LOOPBACK_V6 if inbound.families is IpFamilies.V6 else LOOPBACK
+    return Endpoint(address=loopback, port=number) if on_loopback else None
 
 
 def _pool_settings(

@@ -40,11 +40,11 @@ from weft_core.view.http_managers import (
 )
 from weft_core.view.inbound import InboundId, InboundPort, inbound_port_levels
 from weft_core.view.inbound_chains import Handlers, inspects_http, inspects_tls, port_chains
+from weft_core.view.ip_families import LOOPBACK
 from weft_core.view.local_ports import localised
 from weft_core.view.mesh import detection_timeout
 from weft_core.view.mesh_tls import HTTP_ALPN, TCP_ALPN, mesh_tls
 from weft_core.view.peer_authentication import MutualTlsMode, deciding_policies, mutual_tls_mode
-from weft_core.view.readiness import ANY_ADDRESS, LOOPBACK
 
 CATCH_ALL_HTTP = "virtualInbound-catchall-http"
 BLACK_HOLE = "virtualInbound-blackhole"
@@ -77,7 +77,7 @@ def inbound_mode(db: Registry, inbound: InboundId, port: int) -> MutualTlsMode:
 
 def _addresses(inbound: InboundId) -> tuple[Address, ...]:
     if inbound.local is None:
-        return (Address(ANY_ADDRESS, INBOUND_PORT),)
+        return tuple(Address(address, INBOUND_PORT) for address in inbound.families.anywhere)
     return tuple(Address(LOOPBACK, port) for _, port in inbound.local.inbound)
 
 
@@ -85,7 +85,7 @@ def _served_chains(db: Registry, inbound: InboundId, port: InboundPort) -> tuple
     arrives = inbound.local.inbound_port(port.number) if inbound.local else port.number
     if arrives is None:
         return ()
-    name = f"{ANY_ADDRESS}_{port.number}"
+    name = f"{inbound.families.anywhere[0]}_{port.number}"
     cluster = inbound_cluster(port.number)
     operation = f"{port.service.host}:{port.service_port}/*" if port.service.host else ""
     route = InboundRoute(

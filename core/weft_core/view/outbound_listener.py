@@ -25,6 +25,7 @@ from weft_core.registry import Registry
 from weft_core.view.access_log import access_logs, listener_access_logs
 from weft_core.view.connection_match import connection_match, without_overlaps
 from weft_core.view.http_managers import STAT_NAME_END, http_settings, outbound_manager
+from weft_core.view.ip_families import LOOPBACK
 from weft_core.view.mesh import detection_timeout
 from weft_core.view.outbound_listeners import (
     HttpProxyId,
@@ -33,7 +34,6 @@ from weft_core.view.outbound_listeners import (
     PortListenerId,
     VirtualOutboundId,
 )
-from weft_core.view.readiness import ANY_ADDRESS, LOOPBACK
 from weft_core.view.tcp_routes import service_route, tcp_routes, tls_routes
 from weft_core.view.upstream_tls import MESH_HTTP2_ALPN, MESH_TCP_ALPN
 
@@ -61,7 +61,7 @@ def _virtual_outbound(db: Registry, key: VirtualOutboundId) -> Listener:
     nowhere = TcpProxy(stat_prefix=BLACK_HOLE_CLUSTER, clusters=((BLACK_HOLE_CLUSTER, 1),))
     return Listener(
         name=VIRTUAL_OUTBOUND,
-        addresses=(Address(ANY_ADDRESS, OUTBOUND_PORT),),
+        addresses=tuple(Address(address, OUTBOUND_PORT) for address in key.addresses),
         direction=Direction.OUTBOUND,
         bind=key.bind,
         use_original_destination=True,

@@ -1,6 +1,7 @@
 """Which outbound listeners a client has.
 
-HTTP ports of all services share one listener for each number, `0.0.0.0_80`: the Host header tells them apart. Other
+HTTP ports of all services share one listener for each number, `0.0.0.0_80`: the Host header tells them apart (in a pod
+without IPv4 it is `::_80`; with both, the first one has two addresses). Other
 ports have a listener on each service's own address, `10.0.0.5_5432`; those without an address (or with a block of
 them) join the shared one. Headless services have a listener on each endpoint's address. Where two services lay claim to
 the same connections, the older has them.
@@ -16,14 +17,16 @@ from weft_core.names import HTTP_PROXY_ROUTE, VIRTUAL_OUTBOUND
 from weft_core.registry import Key, Registry
 from weft_core.view.destinations import shared_client
 from weft_core.view.endpoints import instances
+from weft_core.view.ip_families import IpFamilies
 from weft_core.view.outbound_traffic import OutboundTraffic, outbound_traffic
-from weft_core.view.readiness import ANY_ADDRESS
 from weft_core.view.services import service
 from weft_core.view.shared_hosts import is_ordinary, nobody
 from weft_core.view.virtual_hosts import HttpPort, route_name
 from weft_core.view.virtual_services import mesh_virtual_services, tcp_rules, tls_rules
 from weft_core.view.visibility import Client, visible_ports, visible_services
 
+_ANYWHERE = IpFamilies.V4.anywhere
+"""In claims, which all clients share, it stands for a pod's addresses of whichever families."""
 _SERVER_FIRST = (Protocol.MYSQL, Protocol.MONGO)
 """Their servers speak first: nothing can be sniffed, so they never share a port with HTTP."""
 
@@ -50,6 +53,7 @@ class VirtualOutboundId:
 
     traffic: OutboundTraffic
     bind: bool = True
+    addresses: tuple[str, ...] = _ANYWHERE
 
     @property
     def name(self) -> str:
@@ -106,15 +110,18 @@ class _Claim:
 
 
 @query
-def outbound_listener_ids(db: Registry, client: Client) -> tuple[OutboundListenerId, ...]:
+def outbound_listener_ids(
+    db: Registry, client: Client, families: IpFamilies = IpFamilies.V4
+) -> tuple[OutboundListenerId, ...]:
     """All outbound listeners of a sidecar, but the one for its application's HTTP_PROXY (see `HttpProxyId`)."""
+    anywhere = families.anywhere
     traffic = outbound_traffic(db, client)
     claims: dict[tuple[str, int], list[_Claim]] = {}
     for ref in visible_services(db, client):
         for claim in _claims(db, nobody(client) if is_ordinary(db, client, ref.host) else client, ref):
             claims.setdefault((claim.addresses[0], claim.port), []).append(claim)
-    ports = (_port_listener(claims[place], traffic) for place in sorted(claims))
-    return (VirtualOutboundId(traffic=traffic, bind=not client.local), *ports)
+    ports = (_port_listener(claims[place], traffic, anywhere) for place in sorted(claims))
+    return (VirtualOutboundId(traffic=traffic, bind=not client.local, addresses=anywhere), *ports)
 
 
 @query
@@ -137,7 +144,7 @@ def _port_claims(db: Registry, client: Client, found: Service, port: ServicePort
     blocks = tuple(address for address in found.addresses if "/" in address)
     shared = str(port.number)
     if port.protocol.is_http:
-        yield _Claim(addresses=(ANY_ADDRESS,), port=port.number, route=shared, created=found.created)
+        yield _Claim(addresses=_ANYWHERE, port=port.number, route=shared, created=found.created)
         return
     sniffed = port.protocol is Protocol.AUTO
     if exact:
@@ -151,10 +158,10 @@ def _port_claims(db: Registry, client: Client, found: Service, port: ServicePort
     member = _member(db, client, found, port, blocks)
     route = shared if sniffed else ""
     if not found.headless:
-        yield _Claim(addresses=(ANY_ADDRESS,), port=port.number, route=route, member=member, created=found.created)
+        yield _Claim(addresses=_ANYWHERE, port=port.number, route=route, member=member, created=found.created)
         return
     if sniffed:
-        yield _Claim(addresses=(ANY_ADDRESS,), port=port.number, route=route, created=found.created)
+        yield _Claim(addresses=_ANYWHERE, port=port.number, route=route, created=found.created)
     for address, number in () if client.local else _endpoints(db, found.ref, port.number):
         yield _Claim(
             addresses=(address,), port=number, route=route, sniffed=sniffed, member=member, created=found.created
@@ -187,16 +194,16 @@ def _has_rules(db: Registry, key: Key) -> bool:
     return bool(tcp_rules(db, key) or tls_rules(db, key))
 
 
-def _port_listener(claims: list[_Claim], traffic: OutboundTraffic) -> PortListenerId:
+def _port_listener(claims: list[_Claim], traffic: OutboundTraffic, anywhere: tuple[str, ...]) -> PortListenerId:
     claims = _without_conflicts(sorted(claims, key=lambda claim: claim.created))
     first = claims[0]
     members = tuple(claim.member for claim in claims if claim.member)
-    if first.addresses != (ANY_ADDRESS,):
+    if first.addresses != _ANYWHERE:
         return PortListenerId(
             addresses=first.addresses, port=first.port, route=first.route, sniffed=first.sniffed, members=members[:1]
         )
     return PortListenerId(
-        addresses=first.addresses,
+        addresses=anywhere,
         port=first.port,
         route=next((claim.route for claim in claims if claim.route), ""),
         members=tuple(_distinct(members)),

@@ -8,14 +8,13 @@ from weft_core.ir.http import HttpConnectionManager, NoRoute, Readiness, Router
 from weft_core.ir.listener import Address, Direction, FilterChain, Listener
 from weft_core.names import READINESS_PORT
 from weft_core.proxy import LocalPorts
+from weft_core.view.ip_families import LOOPBACK, IpFamilies
 
 READINESS_PATH = "/healthz/ready"
 READINESS_LISTENER = "readiness"
-ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - the kubelet asks from outside the pod
-LOOPBACK = "127.0.0.1"
 
 
-def readiness_listener(port: int = READINESS_PORT, host: str = ANY_ADDRESS) -> Listener:
+def readiness_listener(port: int = READINESS_PORT, hosts: tuple[str, ...] = IpFamilies.V4.anywhere) -> Listener:
     """200 on `/healthz/ready`, 404 on everything else."""
     manager = HttpConnectionManager(
         stat_prefix=READINESS_LISTENER,
@@ -25,12 +24,15 @@ def readiness_listener(port: int = READINESS_PORT, host: str = ANY_ADDRESS) -> L
     )
     return Listener(
         name=READINESS_LISTENER,
-        addresses=(Address(host, port),),
+        addresses=tuple(Address(host, port) for host in hosts),
         direction=Direction.UNSPECIFIED,
         filter_chains=(FilterChain(name=READINESS_LISTENER, filters=(manager,)),),
     )
 
 
-def readiness_listener_of(local: LocalPorts | None) -> Listener:
-    """The listener of a pod, or of a proxy that shares one machine with others and has a port of its own."""
-    return readiness_listener(local.readiness, LOOPBACK) if local else readiness_listener()
+def readiness_listener_of(local: LocalPorts | None, families: IpFamilies = IpFamilies.V4) -> Listener:
+    """The listener of a pod, or of a proxy that shares one machine with others and has a port of its own.
+
+    The kubelet asks from outside the pod, at whichever of its addresses is the first.
+    """
+    return readiness_listener(local.readiness, (LOOPBACK,)) if local else readiness_listener(hosts=families.anywhere)

@@ -271,7 +271,7 @@ def test_dns_and_original_destination() -> None:
 
 
 def test_inbound_connections_can_be_told_by_their_source() -> None:
-    bind = built(replace(EDS, upstream_bind="127.0.0.6"))["upstream_bind_config"]
+    bind = built(replace(EDS, upstream_bind=("127.0.0.6",)))["upstream_bind_config"]
     assert bind == {"source_address": {"address": "127.0.0.6", "port_value": 0}}
 
 

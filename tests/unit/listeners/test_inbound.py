@@ -181,7 +181,7 @@ def test_clusters_lead_to_the_address_dialled_from_the_address_that_passes(
     found = {c.name: c for c in inbound_clusters(db, identity(db, web))}
     assert list(found) == ["inbound|5432||", "inbound|8080||", "inbound|9000||", "InboundPassthroughCluster"]
     assert {c.type for c in found.values()} == {ClusterType.ORIGINAL_DST}
-    assert {c.upstream_bind for c in found.values()} == {"127.0.0.6"}
+    assert {c.upstream_bind for c in found.values()} == {("127.0.0.6",)}
     assert {c.transport for c in found.values()} == {None}
     assert found["inbound|8080||"].http.protocol is HttpProtocol.HTTP1
     assert found["inbound|9000||"].http.protocol is HttpProtocol.DOWNSTREAM

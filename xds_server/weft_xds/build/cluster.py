@@ -7,7 +7,7 @@ from typing import Final
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster, UpstreamConnectionOptions
 from envoy.config.core.v3 import config_source_pb2 as config_source
-from envoy.config.core.v3.address_pb2 import BindConfig, SocketAddress, TcpKeepalive
+from envoy.config.core.v3.address_pb2 import BindConfig, ExtraSourceAddress, SocketAddress, TcpKeepalive
 from envoy.config.core.v3.base_pb2 import Metadata
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
@@ -68,8 +68,9 @@ def build_cluster(cluster: ir.Cluster) -> Cluster:
     if cluster.tcp_keepalive is not None:
         message.upstream_connection_options.CopyFrom(_keepalive(cluster.tcp_keepalive))
     if cluster.upstream_bind:
-        source = SocketAddress(address=cluster.upstream_bind, port_value=0)
-        message.upstream_bind_config.CopyFrom(BindConfig(source_address=source))
+        first, *others = (SocketAddress(address=address, port_value=0) for address in cluster.upstream_bind)
+        extra = [ExtraSourceAddress(address=other) for other in others]
+        message.upstream_bind_config.CopyFrom(BindConfig(source_address=first, extra_source_addresses=extra))
     return message
 
 

@@ -16,6 +16,7 @@ from weft_core.view.gateways import gateway_id
 from weft_core.view.inbound import InboundId, inbound_id
 from weft_core.view.inbound_clusters import inbound_clusters
 from weft_core.view.inbound_listener import inbound_listener
+from weft_core.view.ip_families import IpFamilies, families_of
 from weft_core.view.locality import failover_label_keys
 from weft_core.view.outbound_listeners import http_proxy_id, outbound_listener_ids
 from weft_core.view.proxies import client_of, workload
@@ -48,12 +49,14 @@ def proxy_sections(db: Registry, proxy: ProxyId) -> tuple[SectionKey, ...]:
     if client is None or pod is None:
         return ()
     labels = project(pod.labels, failover_label_keys(db))
+    families = families_of(pod.addresses)
     parts = shares(db, client)
     found = [SectionKey(CDS, Part.SPECIAL)]
     found += [SectionKey(CDS, Part.OUTBOUND, share) for share in parts]
     found += [SectionKey(EDS, Part.OUTBOUND, (share, pod.locality, labels)) for share in parts]
     if proxy.kind is ProxyKind.SIDECAR:
-        found += [SectionKey(type_url, Part.OUTBOUND, client) for type_url in (LDS, RDS, SDS)]
+        found.append(SectionKey(LDS, Part.OUTBOUND, (client, families)))
+        found += [SectionKey(type_url, Part.OUTBOUND, client) for type_url in (RDS, SDS)]
         found += [SectionKey(VHDS, Part.OUTBOUND, share) for share in parts]
         inbound = inbound_id(db, proxy)
         found += [SectionKey(type_url, Part.INBOUND, inbound) for type_url in (CDS, LDS)]
@@ -62,7 +65,7 @@ def proxy_sections(db: Registry, proxy: ProxyId) -> tuple[SectionKey, ...]:
     else:
         gateway = gateway_id(db, proxy)
         found += [SectionKey(type_url, Part.GATEWAY, gateway) for type_url in (LDS, RDS, VHDS, SDS)]
-    return (*found, SectionKey(LDS, Part.READINESS, pod.local))
+    return (*found, SectionKey(LDS, Part.READINESS, (pod.local, families)))
 
 
 @query
@@ -85,8 +88,8 @@ def _inbound_listeners(db: Registry, inbound: InboundId) -> Iterable[ResourceKey
     return _keys(LDS, [inbound_listener(db, inbound)])
 
 
-def _readiness(_db: Registry, local: LocalPorts | None) -> Iterable[ResourceKey]:
-    listener = readiness_listener_of(local)
+def _readiness(_db: Registry, place: tuple[LocalPorts | None, IpFamilies]) -> Iterable[ResourceKey]:
+    listener = readiness_listener_of(*place)
     return [ResourceKey(LDS, listener.name, listener, last=True)]
 
 
@@ -94,7 +97,7 @@ _SECTIONS: Final[Mapping[tuple[str, Part], Callable[[Registry, Any], Iterable[Re
     (CDS, Part.SPECIAL): lambda _db, _none: _keys(CDS, special_clusters()),
     (CDS, Part.OUTBOUND): lambda db, share: _keys(CDS, share_cluster_ids(db, share)),
     (EDS, Part.OUTBOUND): _outbound_endpoints,
-    (LDS, Part.OUTBOUND): lambda db, client: _keys(LDS, outbound_listener_ids(db, client)),
+    (LDS, Part.OUTBOUND): lambda db, view: _keys(LDS, outbound_listener_ids(db, *view)),
     (RDS, Part.OUTBOUND): lambda db, client: _keys(RDS, route_ids(db, client)),
     (VHDS, Part.OUTBOUND): lambda db, share: _keys(VHDS, share_virtual_host_ids(db, share)),
     (SDS, Part.OUTBOUND): lambda db, client: _keys(SDS, client_secrets(db, client)),
