@@ -48,7 +48,7 @@ def login(kubeconfig: Path | None = None) -> Login:
     return Login(
         server=configuration.host.rstrip("/"),
         tls=_tls(configuration),
-        authorization=lambda: configuration.get_api_key_with_prefix("authorization") or "",
+        authorization=lambda: configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or "",
     )
 
 
