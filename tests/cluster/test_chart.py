@@ -35,6 +35,8 @@ def place(cluster: Cluster) -> Iterator[str]:
     """A namespace to install into; all releases in it are uninstalled, and all CRDs deleted, after the test."""
     name = f"mesh-{uuid4().hex[:8]}"
     cluster.kubectl("create", "namespace", name)
+    # Made by a controller that may not run here, or not yet.
+    cluster.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}, namespace=name)
     yield name
     for release in json.loads(cluster.helm("list", "-n", name, "-a", "-o", "json")):
         cluster.helm("uninstall", "-n", name, release["name"], "--no-hooks")
