@@ -273,6 +273,9 @@ def test_dns_and_original_destination() -> None:
 def test_inbound_connections_can_be_told_by_their_source() -> None:
     bind = built(replace(EDS, upstream_bind=("127.0.0.6",)))["upstream_bind_config"]
     assert bind == {"source_address": {"address": "127.0.0.6", "port_value": 0}}
+    both = built(replace(EDS, upstream_bind=("127.0.0.6", "::6")))["upstream_bind_config"]
+    assert both["source_address"] == bind["source_address"]
+    assert both["extra_source_addresses"] == [{"address": {"address": "::6", "port_value": 0}}]
 
 
 def test_keepalive_in_whole_seconds() -> None:
