@@ -66,6 +66,8 @@ class KopfWatch:
         self._stop: Callable[[], object] = lambda: None
         """Ends kopf, from any thread."""
         self._stopping = False
+        self._sessions: list[aiohttp.ClientSession] = []
+        """One for each login: kopf closes one that was refused, and leaves the last one open."""
 
     async def run(self) -> None:
         """Watch, until cancelled. Raises what ended kopf."""
@@ -104,7 +106,11 @@ class KopfWatch:
         self._stop = lambda: loop.call_soon_threadsafe(working.cancel)
         if self._stopping:
             working.cancel()
-        await working
+        try:
+            await working
+        finally:
+            for session in self._sessions:
+                await session.close()
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
@@ -151,7 +157,9 @@ class KopfWatch:
             return response
 
         connector = aiohttp.TCPConnector(ssl=self._login.tls or False, limit=0)
-        return aiohttp.ClientSession(connector=connector, headers={"User-Agent": "weft-kopf"}, middlewares=(look,))
+        session = aiohttp.ClientSession(connector=connector, headers={"User-Agent": "weft-kopf"}, middlewares=(look,))
+        self._sessions.append(session)
+        return session
 
     def _call(self, function: Callable[..., None], *args: Any) -> None:
         """Call in our loop; nowhere, when that is closed by now."""
