@@ -7,8 +7,9 @@ that this machine can't do is skipped, and the end of the run says so in red: sk
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -120,6 +121,22 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster.start()
     yield cluster
     cluster.stop()
+
+
+@pytest.fixture
+def start_control_plane(tmp_path: Path) -> Iterator[Callable[..., ControlPlane]]:
+    """Starts control planes with options of their own; skipped where a cluster is given: nothing is started then."""
+    if "KUBECONFIG" in os.environ:
+        raise Unavailable("needs a control plane of its own, and KUBECONFIG gives another")
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> ControlPlane:
+            cluster = ControlPlane(tmp_path / f"control-plane-{uuid4().hex[:8]}", **options)
+            cluster.start()
+            stack.callback(cluster.stop)
+            return cluster
+
+        yield start
 
 
 @pytest.fixture

@@ -43,12 +43,11 @@ def test_an_outage_keeps_the_data(
     assert api_server.get("configmap", "kept", namespace=namespace)["metadata"]["name"] == "kept"
 
 
-def test_a_control_plane_leaves_no_process_behind(tmp_path: Path) -> None:
-    cluster = ControlPlane(tmp_path)
-    cluster.start()
-    assert len(_processes_of(tmp_path)) == 2
+def test_a_control_plane_leaves_no_process_behind(start_control_plane: Callable[..., ControlPlane]) -> None:
+    cluster = start_control_plane()
+    assert len(_processes_of(cluster.state)) == 2  # etcd and the API server
     cluster.stop()
-    assert _processes_of(tmp_path) == []
+    assert _processes_of(cluster.state) == []
 
 
 def _config_map(name: str, **data: str) -> dict[str, Any]:
@@ -84,6 +83,16 @@ def test_the_machine_reaches_services_of_the_node(node: Cluster, namespace: str)
     for address in node.get("service", "server", namespace=namespace)["spec"]["clusterIPs"]:
         with socket.create_connection((address, 80), timeout=10):
             pass
+
+
+def test_pods_outlive_an_outage_of_the_api_server(node: Cluster, namespace: str) -> None:
+    node.apply(*_web("web"), namespace=namespace)
+    node.kubectl("wait", "pod/web", "-n", namespace, "--for=condition=Ready", "--timeout=60s")
+    node.stop_api_server()
+    node.start_api_server()
+    (pod,) = node.pods("app=web", namespace)
+    assert [status["restartCount"] for status in pod["status"]["containerStatuses"]] == [0]
+    assert node.exec("web", "true", namespace=namespace) == ""
 
 
 def test_a_missing_part_is_said_and_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

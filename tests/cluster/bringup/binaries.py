@@ -9,6 +9,7 @@ import functools
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +95,7 @@ def _build(package: str, target: Path) -> None:
         raise Unavailable("Go is not installed (https://go.dev/doc/install), and no kube-apiserver is on PATH")
     # One value of CGO_ENABLED for all: with another one nothing that is compiled would be shared.
     environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly"}
+    print(f"building {package} of {SOURCES}: minutes, once", file=sys.stderr, flush=True)
     command = [go, "build", "-trimpath", "-ldflags", " ".join(_stamps()), "-o", str(target), package]
     done = subprocess.run(command, cwd=SOURCES, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

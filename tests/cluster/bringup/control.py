@@ -270,4 +270,6 @@ class ControlPlane(Cluster):
             f"--cluster-cidr={','.join(self.network.pod_ranges)}",
             f"--service-cluster-ip-range={','.join(self.network.service_ranges)}",
             "--leader-elect=false",
+            # Tests take the API server away for a while: no reason to think that nodes have died.
+            "--node-monitor-grace-period=10m",
         ]

@@ -9,9 +9,10 @@ import os
 import subprocess
 from pathlib import Path
 
+from bringup.machine import hierarchies
+
 CGROUP = "weft-test"
 _CGROUPS = (CGROUP, "k8s.io")  # ours, and the one that containerd makes unasked
-_MOUNT = Path("/sys/fs/cgroup")
 _PARAMETERS = (
     "kernel/keys/root_maxbytes",
     "kernel/keys/root_maxkeys",
@@ -75,8 +76,5 @@ class Footprint:
 
 
 def _groups(names: tuple[str, ...]) -> list[Path]:
-    """Paths of control groups in every hierarchy: one with version 2, a dozen with version 1."""
-    hierarchies = [place for place in (_MOUNT, *_MOUNT.iterdir()) if (place / "cgroup.procs").exists()]
-    if _MOUNT in hierarchies:
-        hierarchies = [_MOUNT]
-    return [hierarchy / name for hierarchy in hierarchies for name in names]
+    """Paths of control groups in every hierarchy."""
+    return [hierarchy / name for hierarchy in hierarchies() for name in names]

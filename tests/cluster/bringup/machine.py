@@ -28,6 +28,7 @@ PACKAGES = {
     "runc": "runc",
     str(CNI_PLUGINS / "bridge"): "containernetworking-plugins",
 }
+_CGROUPS = Path("/sys/fs/cgroup")
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -37,12 +38,40 @@ def prepare() -> None:
         raise Unavailable("a node needs Linux")
     if os.geteuid() != 0:
         raise Unavailable("a node needs root: it makes namespaces, cgroups and mounts")
-    if not Path("/sys/fs/cgroup").is_mount():
-        raise Unavailable("a node needs cgroups: /sys/fs/cgroup is not mounted")
     if missing := _missing():
         _install([PACKAGES[program] for program in missing])
     if missing := _missing():
         raise Unavailable(f"not there, even after the installation: {', '.join(missing)}")
+    _try_namespaces()
+    _try_cgroups()
+
+
+def _try_namespaces() -> None:
+    """Root inside of a container may lack what root has: find out before minutes are spent on images."""
+    attempt = "mount -t tmpfs tmpfs /mnt && ip link add left type veth peer name right && ip link add up type bridge"
+    command = ["unshare", "--mount", "--pid", "--fork", "--net", "sh", "-c", attempt]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(f"a node needs namespaces, mounts, veth pairs and bridges: {done.stderr.strip()}")
+
+
+def _try_cgroups() -> None:
+    for hierarchy in hierarchies():
+        attempt = hierarchy / f"weft-test-{os.getpid()}"
+        try:
+            attempt.mkdir()
+            attempt.rmdir()
+        except OSError as error:
+            raise Unavailable(f"a node needs to make cgroups: {error}") from error
+
+
+def hierarchies() -> list[Path]:
+    """Where cgroups are mounted: one place with version 2, a dozen with version 1."""
+    if (_CGROUPS / "cgroup.controllers").exists():
+        return [_CGROUPS]
+    if found := [place.parent for place in sorted(_CGROUPS.glob("*/cgroup.procs"))]:
+        return found
+    raise Unavailable(f"a node needs cgroups: {_CGROUPS} has none")
 
 
 def _missing() -> list[str]:

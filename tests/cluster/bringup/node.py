@@ -10,12 +10,13 @@ import json
 import resource
 import signal
 import subprocess
+import sys
 import time
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from bringup import cache, images, machine
+from bringup import images, machine
 from bringup.binaries import Binaries, chosen
 from bringup.cluster import CommandFailed
 from bringup.control import ControlPlane, Network
@@ -33,6 +34,7 @@ POD_SUBNETS = ("10.244.0.0/24", "fd57:6566:7444::/64")
 _HERE = Path(__file__).parent
 _SOCKET = "/run/containerd/containerd.sock"
 _HOST_INTERFACE, _NODE_INTERFACE = "weft-test0", "weft-test1"
+_LOCK = Path("/run/weft-test-node.lock")  # of the machine, whichever cache a checkout uses
 _TURN_SECONDS = 1800.0
 
 
@@ -53,9 +55,9 @@ class Node(ControlPlane):
     def __init__(self, state: Path, *, binaries: Binaries | None = None) -> None:
         """`state` takes certificates, configuration and logs; containers live in memory. Builds what is missing."""
         machine.prepare()
+        binaries = binaries or chosen()
         self.images = images.build()
         self.dual_stack = Path("/proc/net/if_inet6").exists()
-        binaries = binaries or chosen()
         pause = binaries.find("pause")
         state = state.absolute()
         spaces = ("--mount", "--pid", "--fork", "--net", "--uts", "--ipc", "--kill-child=SIGKILL")
@@ -152,16 +154,18 @@ class Node(ControlPlane):
 
     def _take_turn(self) -> None:
         """Wait until no other node runs here; the lock goes with this process."""
-        place = cache.root() / "node.lock"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        self._turn = place.open("w")
+        self._turn = _LOCK.open("w")
         deadline = time.monotonic() + _TURN_SECONDS
+        waits = False
         while True:
             try:
                 fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise Failed(f"another node holds {place}") from None
+                    raise Failed(f"another node holds {_LOCK}") from None
+                if not waits:
+                    print(f"another node runs here; waiting for {_LOCK}", file=sys.stderr, flush=True)
+                waits = True
                 time.sleep(0.5)
             else:
                 return
