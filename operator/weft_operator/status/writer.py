@@ -203,7 +203,7 @@ class StatusWriter:
         try:
             await self._write_all(await self._wanted(observed, findings))
         except BaseException:
-            self._dirty = {**dirty, **self._dirty}
+            self._dirty = dict.fromkeys(reversed(refs)) | self._dirty  # none of it may count as seen to
             raise
 
     async def _wanted(self, objects: Iterable[Observed], findings: Findings) -> list[tuple[Observed, Status]]:

@@ -206,6 +206,18 @@ async def test_an_outage_delays_and_loses_nothing(world: World) -> None:
         await world.until(lambda: world.server.objects["front"]["status"]["observedGeneration"] == 2)
 
 
+async def test_what_is_programmed_during_an_outage_is_told_after_it(world: World) -> None:
+    world.put()
+    world.progress[REF] = Progress(acknowledged=1, total=2)
+    async with world.running():
+        await world.until(lambda: status_of(world, "Programmed") == "False")
+        world.server.away = True
+        world.progress[REF] = Progress(acknowledged=2, total=2)
+        await asyncio.sleep(0.05)
+        world.server.away = False
+        await world.until(lambda: status_of(world, "Programmed") == "True")
+
+
 async def test_what_the_server_refuses_is_not_tried_for_ever(world: World) -> None:
     world.put()
     world.server.fails = [Forbidden("no")]
