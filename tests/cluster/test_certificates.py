@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from weft_injector.ca.authority import Authority
 from weft_injector.delivery.metrics import CertificateMetrics
 from weft_injector.delivery.names import Release
+from weft_injector.delivery.release import find_release
 from weft_injector.delivery.rollout import Phase, Timing
 from weft_injector.delivery.root import load_or_create_root
 from weft_injector.delivery.root_keeper import RootKeeper, RootOptions
@@ -45,6 +46,7 @@ def cluster_rules(name: str) -> list[dict[str, Any]]:
     """What the control plane may do everywhere, for its certificates."""
     webhooks = ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"]
     return [
+        rule(RBAC, "clusterroles", "get", name),
         rule("", "configmaps", "create"),
         rule("", "configmaps", "get list watch patch delete", "weft-trust-bundle"),
         rule("", "pods", "get list watch"),
@@ -147,6 +149,10 @@ async def until(what: Callable[[], Awaitable[Any]]) -> Any:
 
 only_secrets = pytest.mark.parametrize("release", [True], indirect=True, ids=["secrets"])
 only_pod_certificates = pytest.mark.parametrize("release", [False], indirect=True, ids=["pod-certificates"])
+
+
+async def test_the_release_finds_itself(api: Api, release: Release) -> None:
+    assert await find_release(api, "weft", release.namespace) == release
 
 
 # the root

@@ -78,7 +78,7 @@ def parse_root(secret: Mapping[str, Any], *, trust_domain: str, now: datetime) -
         )
     try:
         return files.authority(trust_domain=trust_domain, now=now)
-    except CertificateFault as fault:
+    except (CertificateFault, ValueError) as fault:  # an extension that cannot be read is a ValueError
         raise CertificateFault(f"{where}: {fault}") from fault
 
 

@@ -1,6 +1,8 @@
 """The leader's part of credentials in Secrets: renewing them, and deleting what no pod uses.
 
-All that is known about a Secret stands in its annotations, so that the copy kept here holds no key.
+All that is known about a Secret stands in its annotations, so that the copy kept here holds no key. Whoever may write
+Secrets in a namespace can thereby get credentials of any service account in it, and of none elsewhere: no more than
+Kubernetes gives them already, by Secrets of type `kubernetes.io/service-account-token`.
 """
 
 import asyncio

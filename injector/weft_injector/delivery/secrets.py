@@ -8,6 +8,7 @@ kubelet looks for it. `secret_keeper` renews what lies there; the kubelet brings
 import asyncio
 import base64
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -50,6 +51,7 @@ _FRESH: Final = 10.0
 """Seconds for which a Secret that was just seen to be good counts as such: a Deployment's pods come all at once."""
 _REMEMBERED: Final = 10_000
 _ATTEMPTS: Final = 4
+_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._]{0,251}[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +73,13 @@ class Credentials:
 
     @classmethod
     def of(cls, namespace: str, annotations: Mapping[str, str]) -> "Credentials | None":
-        """What a Secret of ours says about itself."""
-        workload, account = annotations.get(WORKLOAD_ANNOTATION), annotations.get(SERVICE_ACCOUNT_ANNOTATION)
-        if workload is None or account is None:
+        """What a Secret of ours says about itself, None where it says no names that Kubernetes knows.
+
+        Whoever may write Secrets in a namespace can say whatever they like, so that nothing is taken on trust.
+        """
+        workload = annotations.get(WORKLOAD_ANNOTATION, "")
+        account = annotations.get(SERVICE_ACCOUNT_ANNOTATION, "")
+        if not (_NAME.fullmatch(workload) and _NAME.fullmatch(account)):
             return None
         return cls(namespace=namespace, service_account=account, workload=workload)
 

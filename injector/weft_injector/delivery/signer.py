@@ -124,9 +124,10 @@ class PodCertificateSigner:
         async with self._slots:
             try:
                 return await self._answer(request)
-            except (ApiError, CertificateFault) as fault:
+            except Exception as fault:  # one request, whatever is in it, must not stop the answers to all others
+                known = isinstance(fault, ApiError | CertificateFault)
                 self._metrics.failed.labels("podCertificate").inc()
-                _log.warning("pod_certificate_not_answered", reason=str(fault), **_fields(request))
+                _log.warning("pod_certificate_not_answered", reason=str(fault), exc_info=not known, **_fields(request))
                 return False
 
     async def _answer(self, request: PodCertificateRequest) -> bool:

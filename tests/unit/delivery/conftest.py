@@ -132,6 +132,7 @@ class MemoryApi(Api):
 
 
 _PLURALS = {
+    "clusterroles",
     "secrets",
     "configmaps",
     "pods",

@@ -313,3 +313,27 @@ async def test_other_peoples_secrets_and_those_of_other_control_planes_are_not_t
     await asyncio.sleep(0.05)
     await turn(30 * HOUR)
     assert await secret(api) == before
+
+
+@pytest.mark.parametrize("annotations", [{"weft.dev/service-account": "a/b"}, {"weft.dev/workload": "ü.example"}])
+async def test_a_secret_that_says_nonsense_about_itself_stops_nothing(
+    api: Api,
+    make: Make,
+    keeper: SecretKeeper,
+    background: Background,
+    turn: Turn,
+    annotations: dict[str, str],
+) -> None:
+    """Everybody who may write Secrets in a namespace can forge one of ours."""
+    await make().ensure("shop", "shopper", "web")
+    await mount(api)
+    first = expiry(await secret(api))
+    forged = await secret(api)
+    notes = {**forged["metadata"]["annotations"], "weft.dev/issued-at": "", **annotations}
+    name = secret_name(notes["weft.dev/workload"], notes["weft.dev/service-account"])
+    meta = {**forged["metadata"], "name": name, "annotations": notes}
+    await api.create(SECRETS, {**forged, "metadata": meta}, "shop")
+    background(keeper.lead())
+    await asyncio.sleep(0.05)
+    await turn(13 * HOUR)
+    assert expiry(await secret(api)) > first
