@@ -20,7 +20,6 @@ from weft_injector.bootstrap.address import duration, socket_address
 PROBE_PORT = 15020
 _SOURCES = ("127.0.0.6", "::6")
 """Where capture lets connections within the pod pass; Envoy takes the one of the destination's IP version."""
-_CONNECT_TIMEOUT = timedelta(seconds=5)
 _TCP_INTERVAL = timedelta(seconds=1)
 _GRPC_INTERVAL = timedelta(seconds=5)
 _DOWN_INTERVAL = timedelta(seconds=1)
@@ -94,14 +93,21 @@ class ProbeListener:
 
     def listener(self) -> dict[str, Any]:
         """The static listener."""
-        hosts = [{"name": "probes", "domains": ["*"], "routes": list(self._routes())}]
+        host = {
+            "name": "probes",
+            "domains": ["*"],
+            "routes": list(self._routes()),
+            # Without it a redirect is the answer, and a success, as one to another host is to the kubelet. With it the
+            # kubelet would follow to a path that is not known here.
+            "response_headers_to_remove": ["location"],
+        }
         manager = {
             "@type": f"{_TYPE}/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
             "stat_prefix": "probes",
             "server_header_transformation": "PASS_THROUGH",
             "generate_request_id": False,
             "skip_xff_append": True,
-            "route_config": {"name": "probes", "virtual_hosts": hosts},
+            "route_config": {"name": "probes", "virtual_hosts": [host]},
             "http_filters": [*self._health_checks(), _router()],
         }
         filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
@@ -132,13 +138,7 @@ class ProbeListener:
                     "prefix_rewrite": probe.target,
                     "timeout": duration(probe.timeout or timedelta()),
                 }
-                # Without it a redirect is the answer, and a success, as one to another host is to the kubelet. With it
-                # the kubelet would follow to a path that is not known here.
-                yield {
-                    "match": {"path": probe.path},
-                    "route": action,
-                    "response_headers_to_remove": ["location"],
-                }
+                yield {"match": {"path": probe.path}, "route": action}
 
     def _health_checks(self) -> Iterator[dict[str, Any]]:
         """One filter per cluster: it answers for its paths by itself, and lets others pass."""
@@ -159,7 +159,6 @@ class ProbeListener:
         cluster: dict[str, Any] = {
             "name": name,
             "type": "STATIC",
-            "connect_timeout": duration(_CONNECT_TIMEOUT),
             "upstream_bind_config": {
                 "source_address": {"address": first, "port_value": 0},
                 "extra_source_addresses": [{"address": {"address": other, "port_value": 0}} for other in others],
@@ -198,9 +197,12 @@ def _target(probe: Probe) -> _Target:
 
 def _health_check(probe: TcpProbe | GrpcProbe) -> dict[str, Any]:
     """An active check. One success or failure counts: how many make a difference is the kubelet's affair."""
-    grpc = isinstance(probe, GrpcProbe)
-    up = duration(min(probe.period, _GRPC_INTERVAL if grpc else _TCP_INTERVAL))
-    down = duration(min(probe.period, _DOWN_INTERVAL))
+    up = min(probe.period, _GRPC_INTERVAL if isinstance(probe, GrpcProbe) else _TCP_INTERVAL)
+    down = min(probe.period, _DOWN_INTERVAL)
+    # Envoy has intervals of their own for a cluster without requests, as this one is; what is left out follows these.
+    intervals = {"interval": up, "no_traffic_interval": down}
+    if up != down:
+        intervals |= {"no_traffic_healthy_interval": up, "unhealthy_interval": down}
     kind: dict[str, Any] = (
         # A name that no server refuses: Envoy's own would be the cluster's.
         {"grpc_health_check": {"service_name": probe.service, "authority": "localhost"}}
@@ -209,12 +211,7 @@ def _health_check(probe: TcpProbe | GrpcProbe) -> dict[str, Any]:
     )
     return {
         "timeout": duration(probe.timeout),
-        "interval": up,
-        "no_traffic_interval": down,
-        "no_traffic_healthy_interval": up,
-        "unhealthy_interval": down,
-        "unhealthy_edge_interval": down,
-        "healthy_edge_interval": up,
+        **{name: duration(interval) for name, interval in intervals.items()},
         "unhealthy_threshold": 1,
         "healthy_threshold": 1,
         "reuse_connection": False,

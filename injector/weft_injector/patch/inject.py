@@ -1,6 +1,5 @@
 """A pod and what it becomes: all parts of the patch, in order."""
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -118,8 +117,7 @@ class _Patch:
         self._pod_certificates = self._settings.pod_certificates(surroundings.features)
         self._options = read_options(annotations, self._settings, surroundings.features, surroundings.proxy_defaults)
         self._workload = surroundings.workload or workload_name(pod)
-        self._result = copy.deepcopy(document)
-        self._spec: Document = self._result["spec"]
+        self._result, self._spec = _writable(document)
 
     @property
     def _sidecar(self) -> bool:
@@ -143,7 +141,7 @@ class _Patch:
         for name in self._settings.image_pull_secrets:
             if name not in {secret.name for secret in self._pod.spec.image_pull_secrets}:
                 self._add("imagePullSecrets", {"name": name})
-        metadata = self._result.setdefault("metadata", {})
+        metadata = self._result["metadata"] = dict(self._result.get("metadata") or {})
         metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
         metadata["annotations"] = {**(metadata.get("annotations") or {}), **self._new_annotations()}
         metadata["annotations"].pop(SKIPPED, None)
@@ -260,6 +258,15 @@ class _Patch:
             "revision": self._settings.revision,
         }
         return json.dumps(status, separators=(",", ":"))
+
+
+def _writable(document: Document) -> tuple[Document, Document]:
+    """A copy of the pod and its spec that may be written to, down to the fields of containers; the rest is shared."""
+    spec = dict(document["spec"])
+    for name in ("containers", "initContainers"):
+        if spec.get(name):
+            spec[name] = [dict(container) for container in spec[name]]
+    return {**document, "spec": spec}, spec
 
 
 def _mounted(document: Document, pod: Pod) -> Credentials | None:

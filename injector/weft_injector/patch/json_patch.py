@@ -12,6 +12,8 @@ Operation = dict[str, Any]
 
 def difference(before: Any, after: Any, path: str = "") -> Iterator[Operation]:
     """Operations that, applied in this order, turn `before` into `after`. `path` is the JSON pointer of both."""
+    if before is after:
+        return
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         yield from _objects(before, after, path)
     elif isinstance(before, list) and isinstance(after, list):

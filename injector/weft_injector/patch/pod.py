@@ -181,7 +181,10 @@ class Pod(_View, frozen=True, kw_only=True):
     def read(cls, document: Mapping[str, Any], ref: ObjectRef) -> Self | Problem:
         """The view, or what is wrong with the document; the API server stores nothing of the latter sort."""
         try:
-            return msgspec.convert(_without_nulls(document), cls)
+            try:
+                return msgspec.convert(document, cls)
+            except msgspec.ValidationError:
+                return msgspec.convert(_without_nulls(document), cls)
         except (msgspec.ValidationError, RecursionError) as error:
             message, _, where = str(error).partition(" - at ")
             return Problem(

@@ -1,0 +1,127 @@
+"""A pod's own container `istio-proxy`, and gateways, which consist of it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from weft_injector.patch.inject import Injection
+
+Pod = dict[str, Any]
+Inject = Callable[..., Injection]
+Injected = Callable[..., Pod]
+ProxyOf = Callable[[Pod], Pod]
+
+GATEWAY = """
+metadata:
+  generateName: ingress-5d-
+  labels: {istio: ingress, sidecar.istio.io/inject: "true"}
+  annotations: {inject.istio.io/templates: gateway}
+spec:
+  securityContext: {sysctls: [{name: net.ipv4.ip_unprivileged_port_start, value: "0"}]}
+  containers:
+  - name: istio-proxy
+    image: auto
+    imagePullPolicy: Always
+    ports: [{containerPort: 15090, protocol: TCP, name: metrics}, {containerPort: 80}]
+    resources: {limits: {cpu: "4"}}
+    env: [{name: MINE, value: x}, {name: POD_NAME, value: fixed}]
+"""
+
+
+def test_a_gateway_is_its_own_container_filled_in(
+    injected: Injected, proxy_of: ProxyOf, bootstrap_of: Callable[..., Pod]
+) -> None:
+    pod = injected(GATEWAY)
+    spec = pod["spec"]
+    assert "initContainers" not in spec, "nothing is redirected"
+    proxy = proxy_of(pod)
+    assert [container["name"] for container in spec["containers"]] == ["istio-proxy"]
+    assert proxy["image"] == "weft"
+    assert "imagePullPolicy" not in proxy, "the API server's guess at the image `auto`"
+    assert "restartPolicy" not in proxy
+    assert proxy["lifecycle"]["preStop"]["exec"]["command"][1:3] == ["drain", "--all"]
+    assert "postStart" not in proxy["lifecycle"]
+    assert spec["securityContext"]["sysctls"]
+    assert bootstrap_of(pod, POD_NAME="ingress-5d-x")["node"]["id"].startswith("router~10.1.2.3~ingress-5d-x.shop~")
+    assert "security.istio.io/tlsMode" not in pod["metadata"]["labels"]
+
+
+def test_the_authors_fields_win(injected: Injected, proxy_of: ProxyOf) -> None:
+    proxy = proxy_of(injected(GATEWAY))
+    assert proxy["resources"] == {
+        "requests": {"cpu": "100m", "memory": "128Mi"},
+        "limits": {"cpu": "4", "memory": "1Gi"},
+    }
+    assert proxy["ports"] == [{"containerPort": 15090, "protocol": "TCP", "name": "metrics"}, {"containerPort": 80}]
+    variables = {variable["name"]: variable for variable in proxy["env"]}
+    assert variables["MINE"] == {"name": "MINE", "value": "x"}
+    assert variables["POD_NAME"] == {"name": "POD_NAME", "value": "fixed"}
+    assert "POD_IP" in variables
+
+
+def test_a_gateway_keeps_its_place_and_its_neighbours_their_probes(injected: Injected) -> None:
+    pod: Pod = {
+        "metadata": {"annotations": {"inject.istio.io/templates": "gateway"}},
+        "spec": {
+            "containers": [
+                {"name": "first", "livenessProbe": {"httpGet": {"port": 80}}},
+                {"name": "istio-proxy", "image": "auto"},
+                {"name": "last"},
+            ]
+        },
+    }
+    found = injected(pod)["spec"]["containers"]
+    assert [container["name"] for container in found] == ["first", "istio-proxy", "last"]
+    assert found[0] == pod["spec"]["containers"][0]
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("field", ["containers", "initContainers"])
+def test_a_sidecars_own_container_is_merged_and_moved_where_it_belongs(
+    injected: Injected, proxy_of: ProxyOf, native: bool, field: str
+) -> None:
+    own = {
+        "name": "istio-proxy",
+        "image": "mine:2",
+        "resources": {"limits": {"memory": "2Gi"}},
+        "readinessProbe": {"exec": {"command": ["true"]}},
+        "volumeMounts": [{"mountPath": "/extra", "name": "extra"}],
+        "securityContext": {"readOnlyRootFilesystem": False},
+        "restartPolicy": "Always",
+    }
+    spec: Pod = {"containers": [{"name": "app"}], "volumes": [{"name": "extra", "emptyDir": {}}]}
+    spec.setdefault(field, []).append(own)
+    pod = injected({"spec": spec}, native=native)
+    proxy = proxy_of(pod)
+    assert proxy["image"] == "mine:2"
+    assert proxy["readinessProbe"] == {"exec": {"command": ["true"]}}, "a probe has one handler"
+    assert [mount["mountPath"] for mount in proxy["volumeMounts"]] == ["/etc/weft/certs", "/extra"]
+    assert proxy["securityContext"]["runAsUser"] == 1337
+    assert not proxy["securityContext"]["readOnlyRootFilesystem"]
+    place = pod["spec"]["initContainers" if native else "containers"]
+    assert "istio-proxy" in [container["name"] for container in place]
+    assert ("restartPolicy" in proxy) is native
+
+
+def test_its_command_is_not_the_authors(inject: Inject, proxy_of: ProxyOf) -> None:
+    own = {"name": "istio-proxy", "args": ["proxy", "sidecar"], "command": ["pilot-agent"]}
+    found = inject({"spec": {"containers": [{"name": "app"}, own]}})
+    assert found.pod is not None
+    assert [problem.path for problem in found.problems] == ["spec.containers[1].args", "spec.containers[1].command"]
+    assert proxy_of(found.pod)["command"] == ["/usr/local/bin/envoy"]
+
+
+def test_a_proxy_that_would_capture_its_own_traffic_is_refused(inject: Inject) -> None:
+    own = {"name": "istio-proxy", "securityContext": {"runAsUser": 0}}
+    found = inject({"spec": {"containers": [{"name": "app"}, own]}})
+    assert [problem.path for problem in found.errors] == ["spec.containers[1].securityContext.runAsUser"]
+
+
+def test_a_proxy_alone_is_no_sidecar(inject: Inject) -> None:
+    [problem] = inject({"spec": {"containers": [{"name": "istio-proxy", "image": "auto"}]}}).errors
+    assert problem.fix == "annotate the pod inject.istio.io/templates: gateway if it is to be a gateway"
+
+
+def test_a_set_pull_policy_holds_for_auto(injected: Injected, proxy_of: ProxyOf) -> None:
+    assert proxy_of(injected(GATEWAY, settings={"imagePullPolicy": "Never"}))["imagePullPolicy"] == "Never"
