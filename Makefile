@@ -55,6 +55,10 @@ coverage: setup ## the tests once more, measured
 golden: setup ## write the golden files anew; read the diff before you commit it
 	$(BIN)/pytest -q tests/golden --update-golden
 
+.PHONY: crds
+crds: setup ## generate the CustomResourceDefinitions from the models
+	$(BIN)/python -m weft_operator.crds charts/weft/files/crds
+
 .PHONY: format
 format: setup ## format and mend what can be mended
 	$(BIN)/ruff check --fix $(CHECKED)
