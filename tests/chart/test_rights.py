@@ -68,20 +68,21 @@ CREDENTIALS = {"credentials.namespaces has `*`"}
 @pytest.mark.parametrize(
     ("values", "when"),
     [
-        ({}, {"operator", "validation", "injector", "pod certificates"} | CREDENTIALS),
-        ({"revision": "canary"}, {"operator", "validation", "injector", "pod certificates"} | CREDENTIALS),
-        ({"certificates": {"delivery": "secrets"}}, {"operator", "validation", "injector", "Secrets"} | CREDENTIALS),
-        ({"credentials": {"namespaces": ["a", "b"]}}, {"operator", "validation", "injector", "pod certificates"}),
-        ({"validation": {"enabled": False}}, {"operator", "injector", "pod certificates"} | CREDENTIALS),
+        ({}, {"operator", "injector"} | CREDENTIALS),
+        ({"revision": "canary"}, {"operator", "injector"} | CREDENTIALS),
+        ({"certificates": {"delivery": "secrets"}}, {"operator", "injector", "Secrets"} | CREDENTIALS),
+        ({"credentials": {"namespaces": ["a", "b"]}}, {"operator", "injector"}),
+        ({"validation": {"enabled": False}}, {"operator", "injector"} | CREDENTIALS),
         ({"roles": ["xds"]}, CREDENTIALS),
-        ({"roles": ["operator"], "credentials": {"namespaces": []}}, {"operator", "validation"}),
-        ({"roles": ["injector"], "credentials": {"namespaces": []}}, {"injector", "pod certificates"}),
+        ({"roles": ["operator"], "credentials": {"namespaces": []}}, {"operator"}),
+        ({"roles": ["injector"], "credentials": {"namespaces": []}}, {"injector"}),
     ],
 )
 def test_the_chart_grants_what_the_table_says(documents: Callable[..., list[Any]], values: Any, when: set[str]) -> None:
     known = {condition for condition, _ in rows()}
     assert when <= known
-    expected = {right for condition, rights in rows() if condition in when | ALWAYS for right in rights}
+    either = {"operator or injector"} if when & {"operator", "injector"} else set()
+    expected = {right for condition, rights in rows() if condition in when | either | ALWAYS for right in rights}
     name = f"weft-{values['revision']}" if "revision" in values else "weft"
     assert granted(documents(values, namespace="mesh"), "mesh", name) == expected
 
@@ -102,7 +103,7 @@ def test_credentials_of_some_namespaces_are_read_there_alone(documents: Callable
         if role["kind"] == "Role":
             assert role["rules"] == [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]}]
     (container,) = next(each for each in made if each["kind"] == "Deployment")["spec"]["template"]["spec"]["containers"]
-    assert "--credentials-namespaces=ingress,egress" in container["args"]
+    assert "--credential-namespaces=ingress,egress" in container["args"]
 
 
 def test_bindings_name_the_release_account(documents: Callable[..., list[Any]]) -> None:

@@ -116,5 +116,10 @@ def test_the_delivery_is_settled_by_the_chart(
     objects = render({"certificates": {"delivery": asked}}, api_versions=api_versions)
     written = yaml.safe_load(objects["ConfigMap", "weft"]["data"]["injection"])
     assert written["certificates"]["delivery"] == delivery
-    resources = {r for rule in objects["ClusterRole", "weft-weft-system"]["rules"] for r in rule["resources"]}
-    assert ("podcertificaterequests" in resources) == (delivery == "podCertificates")
+    verbs = {
+        verb
+        for rule in objects["ClusterRole", "weft-weft-system"]["rules"]
+        if rule["resources"] == ["secrets"]
+        for verb in rule["verbs"]
+    }
+    assert ("create" in verbs) == (delivery == "secrets")
