@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.main import get_command
+
+from weft_cli.main import app
+from weft_cli.serve.address import split_address
 
 VALUE_SETS: dict[str, Any] = {
     "defaults": {},
@@ -227,3 +231,18 @@ def test_the_webhook_validates_the_kinds_that_the_crds_define(render: Callable[.
 
 def _labels(document: Any) -> Any:
     return document["metadata"]["labels"]
+
+
+@each
+def test_the_command_line_is_one_that_weft_understands(render: Callable[..., Any], values: Any) -> None:
+    objects = render(values)
+    (deployment,) = (document for (kind, _), document in objects.items() if kind == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    name, *arguments = container["args"]
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    with command.make_context(name, arguments) as context:
+        found = context.params
+    assert found["kubernetes"]
+    assert found["roles"].split(",") == values.get("roles", ["operator", "xds", "injector"])
+    assert found["credential_namespaces"].split(",") == (values.get("credentials", {}).get("namespaces", ["*"]) or [""])
+    assert split_address(found["xds"]) == (values.get("listenAddress", "0.0.0.0"), 15012)
