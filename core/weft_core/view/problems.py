@@ -1,8 +1,12 @@
 """All problems of all objects: one query for each object, so that a change re-checks only what it concerns."""
 
-from weft_core.graph import query
+from collections.abc import Iterator
+from typing import Any
+
+from weft_core.graph import Table, query
+from weft_core.graph.engine import Query
 from weft_core.problems import Problem, by_severity
-from weft_core.registry import Registry
+from weft_core.registry import Key, Registry
 from weft_core.view.authorization_problems import authorization_policy_problems
 from weft_core.view.client_secrets import credential_problems
 from weft_core.view.destination_rule_problems import destination_rule_problems
@@ -14,24 +18,26 @@ from weft_core.view.service_problems import service_problems
 from weft_core.view.sidecar_problems import sidecar_problems
 from weft_core.view.virtual_service_problems import virtual_service_problems
 
+Check = Query[[Key], tuple[Problem, ...]]
+"""All findings of one sort about one object."""
+
+
+def checks(db: Registry) -> Iterator[tuple[Table[Key, Any], Check]]:
+    """The tables of objects that findings are about, with what finds them."""
+    yield db.virtual_services, virtual_service_problems
+    yield db.destination_rules, destination_rule_problems
+    yield db.destination_rules, credential_problems
+    yield db.gateways, gateway_problems
+    yield db.service_entries, service_entry_problems
+    yield db.workload_entries, workload_entry_problems
+    yield db.sidecars, sidecar_problems
+    yield db.peer_authentications, peer_authentication_problems
+    yield db.request_authentications, request_authentication_problems
+    yield db.authorization_policies, authorization_policy_problems
+    yield db.services, service_problems
+
 
 @query
 def all_problems(db: Registry) -> tuple[Problem, ...]:
     """Everything that is wrong with valid objects: what they refer to, and what they do to each other."""
-    found: list[Problem] = []
-    for keys, check in (
-        (db.virtual_services.all_keys(), virtual_service_problems),
-        (db.destination_rules.all_keys(), destination_rule_problems),
-        (db.destination_rules.all_keys(), credential_problems),
-        (db.gateways.all_keys(), gateway_problems),
-        (db.service_entries.all_keys(), service_entry_problems),
-        (db.workload_entries.all_keys(), workload_entry_problems),
-        (db.sidecars.all_keys(), sidecar_problems),
-        (db.peer_authentications.all_keys(), peer_authentication_problems),
-        (db.request_authentications.all_keys(), request_authentication_problems),
-        (db.authorization_policies.all_keys(), authorization_policy_problems),
-        (db.services.all_keys(), service_problems),
-    ):
-        for key in keys:
-            found += check(db, key)
-    return by_severity(found)
+    return by_severity(problem for table, check in checks(db) for key in table.all_keys() for problem in check(db, key))

@@ -1,13 +1,23 @@
 """The findings about each object: those of reading it, and those that depend on other objects."""
 
+import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+import structlog
 
 from weft_core.problems import ObjectRef, Problem, by_severity
 from weft_core.registry import Registry
-from weft_core.view.problems import all_problems
+from weft_core.view.problems import all_problems, checks
 from weft_operator.ingest.report import Observed
 
+SLICE: Final = 0.005
+"""Seconds at a stretch that the first look may take from everything else."""
+
 Findings = Mapping[ObjectRef, tuple[Problem, ...]]
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 class View:
@@ -21,11 +31,35 @@ class View:
         self._commit = commit
         self._seen: tuple[Problem, ...] | None = None
         self._found: dict[ObjectRef, tuple[Problem, ...]] = {}
+        self._failed = ""
+
+    async def prepare(self) -> None:
+        """Look at all objects for the first time, without holding the event loop up for long."""
+        self._commit()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for table, check in checks(self._registry):
+            for key in table:
+                with suppress(Exception):  # told below, and by whoever serves what comes of the object
+                    check(self._registry, key)
+                if loop.time() - began > SLICE:
+                    await asyncio.sleep(0)
+                    began = loop.time()
 
     def __call__(self) -> Findings:
-        """All findings there are now. The same mapping as long as they are the same."""
+        """All findings there are now. The same mapping as long as they are the same.
+
+        Where looking for them fails, which is a fault of the program, they stay as they are: a status that is a little
+        old beats none.
+        """
         self._commit()
-        problems = all_problems(self._registry)
+        try:
+            problems = all_problems(self._registry)
+        except Exception as error:
+            if repr(error) != self._failed:
+                self._failed = repr(error)
+                _log.exception("findings_failed")
+            return self._found
         if problems is not self._seen:
             self._seen = problems
             found: dict[ObjectRef, list[Problem]] = {}

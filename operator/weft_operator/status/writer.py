@@ -69,6 +69,18 @@ class Recorder(Protocol):
         ...
 
 
+class Finder(Protocol):
+    """The findings of the views: a `findings.View`."""
+
+    async def prepare(self) -> None:
+        """Look at everything for the first time, in small steps."""
+        ...
+
+    def __call__(self) -> Findings:
+        """All findings there are now."""
+        ...
+
+
 class _Meta(msgspec.Struct, frozen=True):
     name: str
     namespace: str = ""
@@ -103,7 +115,7 @@ class StatusWriter:
         self,
         api: Api,
         observations: Observations,
-        findings: Callable[[], Findings],
+        findings: Finder,
         ask: Callable[[Mapping[ObjectRef, int]], Awaitable[Tally]],
         recorder: Recorder | None = None,
         *,
@@ -123,6 +135,7 @@ class StatusWriter:
         self._pending: dict[ObjectRef, None] = {}
         self._refused: frozenset[ObjectRef] = frozenset()
         self._seen: Findings = {}
+        self._looked_at = float("-inf")
         self._asked_at = float("-inf")
 
     def answered(self) -> None:
@@ -134,6 +147,7 @@ class StatusWriter:
         """Write until cancelled. What the API server does is logged, and tried again."""
         unsubscribe = self._observations.subscribe(self._note)
         try:
+            await self._findings.prepare()
             await self._through(self._load)
             for ref in dict(self._observations.items()):
                 self._note(ref)
@@ -189,10 +203,8 @@ class StatusWriter:
 
     async def _round(self) -> None:
         """Look at what may have changed, and write what has."""
-        findings = self._findings()
-        for ref in changed(self._seen, findings):
-            self._note(ref)
-        self._seen = findings
+        if self._dirty or self._clock() >= self._looked_at + IDLE:
+            self._look()
         dirty, self._dirty = self._dirty, {}
         pending = tuple(self._pending)[:MOST]
         refs = tuple(dict.fromkeys((*reversed(dirty), *self._refused, *pending)))
@@ -201,19 +213,27 @@ class StatusWriter:
             self._ledger.forget(ref)
             self._pending.pop(ref, None)
         try:
-            await self._write_all(await self._wanted(observed, findings))
+            await self._write_all(await self._wanted(observed))
         except BaseException:
             self._dirty = dict.fromkeys(reversed(refs)) | self._dirty  # none of it may count as seen to
             raise
 
-    async def _wanted(self, objects: Iterable[Observed], findings: Findings) -> list[tuple[Observed, Status]]:
+    def _look(self) -> None:
+        """Take in the findings. A proxy's answer alone is no reason to: it changes none."""
+        findings = self._findings()
+        for ref in changed(self._seen, findings):
+            self._note(ref)
+        self._seen = findings
+        self._looked_at = self._clock()
+
+    async def _wanted(self, objects: Iterable[Observed]) -> list[tuple[Observed, Status]]:
         """The statuses as they should be, in the order of `objects`."""
         found = list(objects)
         progress = await self._progress(found)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         wanted = []
         for each in found:
-            problems = about(each, findings)
+            problems = about(each, self._seen)
             mine = progress.get(each.ref)
             if mine is not None and mine.complete and not mine.total and self._clock() < self._warm_at:
                 mine = None

@@ -80,6 +80,19 @@ class Recorder:
         self.events.append((reason, note))
 
 
+class Finder:
+    """Finds what it is told."""
+
+    def __init__(self, findings: Mapping[ObjectRef, tuple[Problem, ...]]) -> None:
+        self._findings = findings
+
+    async def prepare(self) -> None:
+        pass
+
+    def __call__(self) -> Mapping[ObjectRef, tuple[Problem, ...]]:
+        return dict(self._findings)
+
+
 class World:
     """What the writer is told, and where it writes."""
 
@@ -108,7 +121,7 @@ class World:
     async def running(self, *, warm_up: float = 0.0) -> AsyncIterator[StatusWriter]:
         """A writer that leads meanwhile."""
         found = StatusWriter(
-            self.server, self.observations, lambda: dict(self.findings), self.ask, self.recorder, warm_up=warm_up
+            self.server, self.observations, Finder(self.findings), self.ask, self.recorder, warm_up=warm_up
         )
         task = asyncio.create_task(found.run())
         try:
