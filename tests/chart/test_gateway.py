@@ -1,9 +1,12 @@
 """The gateway chart: an injected pod, and what Gateways select it by."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 
 @pytest.fixture
@@ -24,6 +27,11 @@ def test_its_pod_asks_for_the_gateway_template(gateway: Callable[..., Any]) -> N
     assert pod["metadata"]["annotations"]["inject.istio.io/templates"] == "gateway"
     (container,) = pod["spec"]["containers"]
     assert (container["name"], container["image"]) == ("istio-proxy", "auto")
+
+
+def test_a_new_version_of_the_chart_replaces_no_pod(gateway: Callable[..., Any], charts: Path) -> None:
+    version = yaml.safe_load((charts / "gateway/Chart.yaml").read_text())["version"]
+    assert version not in json.dumps(gateway()["Deployment"]["spec"])
 
 
 def test_it_chooses_a_revision_by_its_label(gateway: Callable[..., Any]) -> None:

@@ -16,18 +16,23 @@ app: {{ .Values.labels.app | default (include "gateway.name" .) | quote }}
 istio: {{ .Values.labels.istio | default (include "gateway.name" . | trimPrefix "istio-") | quote }}
 {{- end }}
 
-{{- define "gateway.labels" -}}
+{{/* Labels of pods: none that a new version of the chart changes, or its upgrade would replace every pod. */}}
+{{- define "gateway.podLabels" -}}
 {{ include "gateway.selectorLabels" . }}
 app.kubernetes.io/name: {{ include "gateway.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
+{{- range $label, $value := omit .Values.labels "app" "istio" }}
+{{ $label }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "gateway.labels" -}}
+{{ include "gateway.podLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/component: gateway
 app.kubernetes.io/part-of: weft
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
-{{- range $label, $value := omit .Values.labels "app" "istio" }}
-{{ $label }}: {{ $value | quote }}
-{{- end }}
 {{- end }}
 
 {{/* `metadata` of everything but pods. */}}
