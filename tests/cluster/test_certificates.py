@@ -22,7 +22,7 @@ from weft_injector.ca.authority import Authority
 from weft_injector.delivery.metrics import CertificateMetrics
 from weft_injector.delivery.names import Release
 from weft_injector.delivery.release import find_release
-from weft_injector.delivery.rollout import Phase, Timing
+from weft_injector.delivery.rollout import Phase
 from weft_injector.delivery.root import load_or_create_root
 from weft_injector.delivery.root_keeper import RootKeeper, RootOptions
 from weft_injector.delivery.root_secret import root_secret
@@ -117,8 +117,7 @@ def metrics() -> CertificateMetrics:
 @pytest.fixture
 async def root(api: Api, release: Release, metrics: CertificateMetrics) -> RootKeeper:
     """A keeper that has made its root, and replaces one in a second."""
-    timing = Timing(spread=timedelta(seconds=1), leaf_lifetime=timedelta(hours=24))
-    options = RootOptions(release=release, trust_domain=TRUST_DOMAIN, timing=timing)
+    options = RootOptions(release=release, trust_domain=TRUST_DOMAIN, spread=timedelta(seconds=1))
     keeper = RootKeeper(api, options, clock=SystemClock(), metrics=metrics)
     await keeper.load()
     return keeper

@@ -45,19 +45,22 @@ class InForce:
 
 
 def in_force(source: Authority, previous: Previous | None, *, now: datetime, timing: Timing) -> InForce:
-    """What counts at `now`, `source` being the authority of the root's Secret."""
-    if previous is None or previous.replaced_by != fingerprint(source.bundle):
+    """What counts at `now`, `source` being the authority of the root's Secret.
+
+    Where `previous` was kept for other roots than these, nobody saw the Secret change. Then the new authority signs at
+    once, as it must have been meant, and the old roots stay all the same.
+    """
+    if previous is None or finished(previous, now=now, timing=timing):
         return InForce(authority=source)
     joined = previous.joined_at + timing.spread
     replaced = joined + timing.leaf_lifetime
     old = previous.authority
-    if now < joined and now < old.expires_at:
+    expected = previous.replaced_by == fingerprint(source.bundle)
+    if expected and now < joined and now < old.expires_at:
         both = old.bundle.joined(source.bundle)
         return InForce(authority=replace(old, bundle=both), phase=Phase.JOINING, until=min(joined, old.expires_at))
-    if now < replaced:
-        both = source.bundle.joined(old.bundle)
-        return InForce(authority=replace(source, bundle=both), phase=Phase.SIGNING, until=replaced)
-    return InForce(authority=source)
+    both = source.bundle.joined(old.bundle)
+    return InForce(authority=replace(source, bundle=both), phase=Phase.SIGNING, until=replaced)
 
 
 def replacement(signing: Authority, before: Authority, source: Authority, *, now: datetime) -> Previous | None:

@@ -1,5 +1,6 @@
 """Loading the root from the API server, and making it where there is none."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import structlog
 
 from weft_injector.ca.authority import Authority
-from weft_injector.delivery.names import PLUGGED_IN_ROOT, PREVIOUS_ROOT, SELF_MADE_ROOT, Release
+from weft_injector.delivery.names import PLUGGED_IN_ROOT, PREVIOUS_ROOT, REPLACED_BY_ANNOTATION, SELF_MADE_ROOT, Release
 from weft_injector.delivery.root_secret import Previous, parse_previous, parse_root, previous_secret, root_secret
 from weft_kube.client import Api
 from weft_kube.errors import AlreadyExists, Conflict
@@ -42,7 +43,7 @@ async def load_or_create_root(
     """
     plugged_in = await api.find(SECRETS, PLUGGED_IN_ROOT, release.namespace)
     if plugged_in is not None:
-        return _source(plugged_in, trust_domain=trust_domain, now=now)
+        return await _source(plugged_in, trust_domain=trust_domain, now=now)
     found = await api.find(SECRETS, SELF_MADE_ROOT, release.namespace)
     if found is None:
         authority = lost or Authority.self_made(trust_domain=trust_domain, now=now)
@@ -52,7 +53,7 @@ async def load_or_create_root(
         except AlreadyExists:
             found = await api.get(SECRETS, SELF_MADE_ROOT, release.namespace)
     found = await shared(api, release, found)
-    return _source(found, trust_domain=trust_domain, now=now)
+    return await _source(found, trust_domain=trust_domain, now=now)
 
 
 async def renew_self_made_root(api: Api, release: Release, source: Source, *, now: datetime) -> None:
@@ -76,7 +77,9 @@ async def renew_self_made_root(api: Api, release: Release, source: Source, *, no
 async def load_previous(api: Api, release: Release, *, trust_domain: str, now: datetime) -> Previous | None:
     """What signed before. None where no root is being replaced. Raises CertificateFault."""
     found = await api.find(SECRETS, PREVIOUS_ROOT, release.namespace)
-    return None if found is None else parse_previous(found, trust_domain=trust_domain, now=now)
+    if found is None:
+        return None
+    return await asyncio.to_thread(parse_previous, found, trust_domain=trust_domain, now=now)
 
 
 async def keep_previous(api: Api, release: Release, previous: Previous) -> None:
@@ -86,8 +89,7 @@ async def keep_previous(api: Api, release: Release, previous: Previous) -> None:
         await api.create(SECRETS, body, release.namespace)
     except AlreadyExists:
         found = await api.find(SECRETS, PREVIOUS_ROOT, release.namespace)
-        notes: dict[str, Any] = (found or {}).get("metadata", {}).get("annotations") or {}
-        if found is None or previous.replaced_by in notes.values():
+        if found is None or _replaced_by(found) == previous.replaced_by:
             return
         body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
         try:
@@ -116,10 +118,16 @@ async def shared(api: Api, release: Release, secret: dict[str, Any]) -> dict[str
         return await api.get(SECRETS, meta["name"], release.namespace)
 
 
-def _source(secret: dict[str, Any], *, trust_domain: str, now: datetime) -> Source:
+def _replaced_by(secret: dict[str, Any]) -> str:
+    notes: dict[str, str] = secret["metadata"].get("annotations") or {}
+    return notes.get(REPLACED_BY_ANNOTATION, "")
+
+
+async def _source(secret: dict[str, Any], *, trust_domain: str, now: datetime) -> Source:
+    """In a thread: to check a large RSA key takes a good part of a second."""
     meta = secret["metadata"]
     return Source(
-        authority=parse_root(secret, trust_domain=trust_domain, now=now),
+        authority=await asyncio.to_thread(parse_root, secret, trust_domain=trust_domain, now=now),
         name=meta["name"],
         resource_version=meta["resourceVersion"],
     )

@@ -1,7 +1,7 @@
 """Keeps the mesh's root in step with its Secrets, on every replica, and tells whoever signs or trusts by it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -9,10 +9,10 @@ import structlog
 
 from weft_core.errors import CertificateFault
 from weft_core.model.kubernetes import KubernetesObject
-from weft_injector.ca.authority import Authority
+from weft_injector.ca.authority import LEAF_LIFETIME, Authority
 from weft_injector.delivery.metrics import CertificateMetrics
 from weft_injector.delivery.names import PLUGGED_IN_ROOT, PREVIOUS_ROOT, SELF_MADE_ROOT, Release
-from weft_injector.delivery.rollout import InForce, Timing, finished, in_force, renewal_due, replacement
+from weft_injector.delivery.rollout import SPREAD, InForce, Timing, finished, in_force, renewal_due, replacement
 from weft_injector.delivery.root import (
     Source,
     forget_previous,
@@ -39,11 +39,17 @@ _RETRY = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootOptions:
-    """Whose root, and how long the steps of its replacement take."""
+    """Whose root, how long a changed bundle takes into every pod, and how long workloads' certificates live."""
 
     release: Release
     trust_domain: str
-    timing: Timing = field(default_factory=Timing)
+    spread: timedelta = SPREAD
+    lifetime: Callable[[], timedelta] = field(default=lambda: LEAF_LIFETIME)
+
+    @property
+    def timing(self) -> Timing:
+        """How long the steps of a replacement take."""
+        return Timing(spread=self.spread, leaf_lifetime=self.lifetime())
 
 
 class RootKeeper:

@@ -172,9 +172,14 @@ def test_an_expired_root_does_not_sign_a_minute_longer(other: Authority, now: da
     assert in_force(other, previous, now=old.expires_at, timing=Timing()).phase is Phase.SIGNING
 
 
-def test_what_was_kept_for_other_roots_does_not_count(authority: Authority, other: Authority, now: datetime) -> None:
+def test_a_root_that_changed_while_nobody_looked_signs_at_once_and_old_roots_stay(
+    authority: Authority, other: Authority, now: datetime
+) -> None:
     previous = Previous(authority=other, joined_at=now, replaced_by="somebody else")
-    assert in_force(authority, previous, now=now, timing=Timing()).phase is Phase.STEADY
+    found = in_force(authority, previous, now=now, timing=Timing())
+    assert found.phase is Phase.SIGNING
+    assert found.authority.key is authority.key
+    assert found.authority.bundle.roots == (authority.certificate, other.certificate)
 
 
 def test_another_intermediate_below_the_same_root_is_used_at_once(authority: Authority, now: datetime) -> None:
