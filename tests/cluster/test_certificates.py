@@ -5,13 +5,14 @@ import base64
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import yaml
+from aiohttp import web
 from bringup import Cluster, CommandFailed
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -32,8 +33,10 @@ from weft_injector.delivery.signer import PodCertificateSigner, SignerOptions
 from weft_injector.delivery.trust_bundles import BundleOptions, TrustBundles
 from weft_injector.delivery.webhook_bundles import WebhookBundles, WebhookOptions
 from weft_injector.renewer import SystemClock
+from weft_injector.serving import ServingCertificate, ServingOptions, reload, webhook_context
+from weft_kube.admission import AdmissionRequest, Verdict, handler
 from weft_kube.client import Api
-from weft_kube.errors import ApiError, Forbidden
+from weft_kube.errors import ApiError, Forbidden, Unavailable
 from weft_kube.login import Login
 from weft_kube.resource import CONFIG_MAPS, MUTATING_WEBHOOKS, POD_CERTIFICATE_REQUESTS, SECRETS, VALIDATING_WEBHOOKS
 
@@ -483,6 +486,110 @@ async def test_the_webhooks_get_their_roots_and_get_them_back(
     finally:
         for document in documents:
             api_server.kubectl("delete", document["kind"], name)
+
+
+async def test_the_api_server_trusts_a_webhook_before_during_and_after_a_new_root(
+    api: Api, api_server: Cluster, release: Release, root: RootKeeper, metrics: CertificateMetrics, shop: str
+) -> None:
+    """It checks the certificate for the Service's name, by the caBundle that the leader keeps."""
+    clock = SystemClock()
+    options = ServingOptions(service="weft", namespace=release.namespace)
+    serving = ServingCertificate(root, options, clock=clock, metrics=metrics)
+    context = webhook_context(await serving.issue())
+    serving.used_by(lambda material: reload(context, material))
+
+    async def refuse(request: AdmissionRequest) -> Verdict:
+        return Verdict(allowed=False, message=f"asked about {request.name}")
+
+    async def asked(name: str) -> str:
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+        with pytest.raises(CommandFailed) as refused:
+            await asyncio.to_thread(api_server.apply, body, namespace=shop)
+        return str(refused.value)
+
+    async def heard() -> bool:
+        return "asked about first" in await asked("first")
+
+    app = web.Application()
+    app.router.add_post("/x", handler(refuse))
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    port = runner.addresses[0][1]
+    webhooks = _local_webhook(release, port, shop)
+    api_server.apply(*webhooks, namespace=release.namespace)
+    bundles = WebhookBundles(api, root, WebhookOptions(release=release), clock=clock, metrics=metrics)
+    other = Authority.self_made(trust_domain=TRUST_DOMAIN, now=datetime.now(UTC))
+    try:
+        async with running(root.run(), serving.run(), bundles.lead()):
+            await until(heard)
+            api_server.apply(root_secret(other, release, "cacerts"), namespace=release.namespace)
+            while root.in_force.phase is not Phase.SIGNING:
+                assert "asked about during" in await asked("during")
+            await asyncio.sleep(0.2)
+            assert "asked about after" in await asked("after")
+            presented = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+            leaf = x509.load_pem_x509_certificate(presented.encode())
+            leaf.verify_directly_issued_by(other.certificate)
+    finally:
+        api_server.kubectl("delete", "validatingwebhookconfiguration", release.cluster_name)
+        await runner.cleanup()
+
+
+def _local_webhook(release: Release, port: int, namespace: str) -> list[dict[str, Any]]:
+    """The Service weft, which leads to this machine, and a webhook behind it for ConfigMaps of one namespace."""
+    meta = {"name": "weft", "namespace": release.namespace}
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": meta}
+    reference = {**meta, "path": "/x", "port": port}
+    entry = {
+        "name": "a.weft.dev",
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "failurePolicy": "Fail",
+        "clientConfig": {"service": reference},
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}],
+    }
+    configuration = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": release.cluster_name},
+        "webhooks": [entry],
+    }
+    spec = {"type": "ExternalName", "externalName": "localhost"}
+    return [{**service, "spec": spec}, configuration]
+
+
+# without an API server
+
+
+async def test_what_happens_during_an_outage_is_made_good_after_it(
+    api: Api,
+    release: Release,
+    root: RootKeeper,
+    metrics: CertificateMetrics,
+    shop: str,
+    outage: Callable[[], AbstractContextManager[None]],
+) -> None:
+    mesh: set[str] = set()
+    bundles = TrustBundles(
+        api, root, BundleOptions(release=release), namespaces=lambda: mesh, clock=SystemClock(), metrics=metrics
+    )
+
+    async def there() -> bool:
+        try:
+            return await api.find(CONFIG_MAPS, "weft-trust-bundle", shop) is not None
+        except Unavailable:
+            return False
+
+    async with running(bundles.lead(), root.run()):
+        await asyncio.sleep(0.3)
+        with outage():
+            mesh.add(shop)
+            bundles.look()
+            await asyncio.sleep(0.5)
+        await until(there)
 
 
 # the end
