@@ -100,6 +100,14 @@ ALL = {
     "slow": replace(BASE, load_balancer=LoadBalancer(slow_start=SlowStart(window=timedelta(seconds=9), aggression=2))),
     "mesh": replace(BASE, transport=MutualTlsByEndpoint(tls=MESH_TLS)),
     "mutual": replace(BASE, transport=MESH_TLS),
+    "dual stack": replace(
+        BASE,
+        load_assignment=LoadAssignment(
+            name="a",
+            localities=(LocalityEndpoints(endpoints=(Endpoint(address="127.0.0.1", port=80, further=("::1",)),)),),
+        ),
+        upstream_bind=("127.0.0.6", "::6"),
+    ),
     "simple": replace(
         BASE, transport=UpstreamTls(roots=SystemRoots()), http=UpstreamHttp(auto_sni=True, auto_san_validation=True)
     ),

@@ -40,3 +40,5 @@ class Instance:
     """The endpoint has a sidecar and its PeerAuthentication does not disable mutual TLS."""
     weight: int = 1
     healthy: bool = True
+    further: tuple[str, ...] = ()
+    """The same pod's addresses of the other IP family, where its Service has both."""

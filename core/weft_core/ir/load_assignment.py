@@ -50,6 +50,8 @@ class Endpoint:
     workload: str = ""
     """Istio's `name;namespace;canonical name;canonical revision;cluster`, for telemetry; empty outside the mesh."""
     weight: int = 1
+    further: tuple[str, ...] = ()
+    """Other addresses of the same endpoint: Envoy tries them in turn until one connects (RFC 8305)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

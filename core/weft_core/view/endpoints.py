@@ -1,6 +1,6 @@
 """Endpoints: the instances behind a service's port, with what locality, subsets and mutual TLS need to know of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from weft_core.graph import query
@@ -29,6 +29,7 @@ class _Backend:
     pod: Key | None = None
     zone: str = ""
     ready: bool = True
+    further: tuple[str, ...] = ()
 
 
 @query
@@ -91,21 +92,39 @@ def _kubernetes_instances(db: Registry, found: Service, port: ServicePort) -> It
     slices = db.endpoint_slices.rows("service", key)
     row = db.services.get(key)
     unready = row is not None and row.spec.publish_not_ready_addresses
+    pods: dict[tuple[Key, int], dict[str, str]] = {}
     for endpoint_slice in slices:
         number = _slice_port(endpoint_slice, port)
         if number is None:
             continue
         for endpoint in endpoint_slice.endpoints:
-            if not (endpoint.conditions.ready is not False or unready):
+            if not endpoint.addresses or not (endpoint.conditions.ready is not False or unready):
                 continue
             target = endpoint.target_ref
-            pod = (target.namespace or key[0], target.name) if target and target.kind == "Pod" else None
+            zone = endpoint.zone or ""
+            if target and target.kind == "Pod":
+                pod = (target.namespace or key[0], target.name)
+                pods.setdefault((pod, number), {}).update(dict.fromkeys(endpoint.addresses, zone))
+                continue
             for address in endpoint.addresses:
-                yield _instance(db, _Backend(address=address, pod=pod, zone=endpoint.zone or ""), number, key[0])
+                yield _instance(db, _Backend(address=address, zone=zone), number, key[0])
+    for (pod, number), addresses in pods.items():
+        yield _instance(db, _pod_backend(db, pod, addresses), number, key[0])
     if not slices and db.settings.derive_endpoints and row is not None:
         yield from _derived(db, row, port, unready)
     if row is not None and row.spec.selector:
         yield from _workload_entries(db, found, port, dict(row.spec.selector))
+
+
+def _pod_backend(db: Registry, key: Key, zones: Mapping[str, str]) -> _Backend:
+    """A pod's addresses, by zone, in its own order: a dual-stack Service has a slice for each IP family.
+
+    They are one endpoint, as there is one process: counted twice, it would get twice its share of failures and trust.
+    """
+    pod = workload(db, key)
+    own = pod.addresses if pod else ()
+    first, *others = sorted(zones, key=lambda address: (own.index(address) if address in own else len(own), address))
+    return _Backend(address=first, pod=key, zone=zones[first], further=tuple(others))
 
 
 def _derived(db: Registry, row: k8s.Service, port: ServicePort, unready: bool) -> Iterator[Instance]:
@@ -183,10 +202,17 @@ def _entry_instance(
 def _instance(db: Registry, backend: _Backend, number: int, namespace: str) -> Instance:
     pod = workload(db, backend.pod) if backend.pod else None
     if pod is None:
-        return Instance(address=backend.address, port=number, namespace=namespace, locality=Locality(zone=backend.zone))
+        return Instance(
+            address=backend.address,
+            port=number,
+            namespace=namespace,
+            locality=Locality(zone=backend.zone),
+            further=backend.further,
+        )
     local = pod.local
     return Instance(
         address=LOOPBACK if local else backend.address,
+        further=() if local else backend.further,
         port=(local.inbound_port(number) or local.application_port(number)) if local else number,
         namespace=pod.namespace,
         workload=pod.owner,

@@ -53,6 +53,7 @@ def endpoint(instance: Instance) -> Endpoint:
         mutual_tls=instance.mutual_tls,
         workload=_workload(instance),
         weight=instance.weight,
+        further=instance.further,
     )
 
 

@@ -171,7 +171,8 @@ def _port_claims(db: Registry, client: Client, found: Service, port: ServicePort
 @query
 def _endpoints(db: Registry, ref: ServiceRef, port: int) -> tuple[tuple[str, int], ...]:
     """Where a headless service's endpoints are: other changes of them disturb no listener."""
-    return tuple(sorted({(each.address, each.port) for each in instances(db, ref, port)}))
+    found = instances(db, ref, port)
+    return tuple(sorted({(address, each.port) for each in found for address in (each.address, *each.further)}))
 
 
 def _member(db: Registry, client: Client, found: Service, port: ServicePort, blocks: tuple[str, ...]) -> Member:

@@ -43,16 +43,22 @@ def _locality(place: Place) -> Locality | None:
 
 def _endpoint(endpoint: Endpoint) -> components.LbEndpoint:
     return components.LbEndpoint(
-        endpoint=components.Endpoint(address=_address(endpoint)),
+        endpoint=components.Endpoint(
+            address=_address(endpoint.address, endpoint.port),
+            additional_addresses=[
+                components.Endpoint.AdditionalAddress(address=_address(further, endpoint.port))
+                for further in endpoint.further
+            ],
+        ),
         metadata=_metadata(endpoint.workload, endpoint.mutual_tls),
         load_balancing_weight=None if endpoint.weight == 1 else UInt32Value(value=endpoint.weight),
     )
 
 
-def _address(endpoint: Endpoint) -> Address:
-    if endpoint.address.startswith(UNIX):
-        return Address(pipe=Pipe(path=endpoint.address.removeprefix(UNIX)))
-    return Address(socket_address=SocketAddress(address=endpoint.address, port_value=endpoint.port))
+def _address(address: str, port: int) -> Address:
+    if address.startswith(UNIX):
+        return Address(pipe=Pipe(path=address.removeprefix(UNIX)))
+    return Address(socket_address=SocketAddress(address=address, port_value=port))
 
 
 @lru_cache(maxsize=1 << 14)
