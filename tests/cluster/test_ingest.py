@@ -125,11 +125,6 @@ class Mesh:
         """The namespace's VirtualServices."""
         return {name for namespace, name in self.db.virtual_services if namespace == self.namespace}
 
-    async def account(self) -> None:
-        """Wait for the namespace's default service account, without which the API server takes no pod."""
-        while await self.api.find(SERVICE_ACCOUNTS, "default", self.namespace) is None:
-            await asyncio.sleep(0.05)
-
     async def create(self, resource: Resource, name: str, **document: Any) -> dict[str, Any]:
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}} | document
         return await self.api.create(resource, body, self.namespace)
@@ -243,8 +238,8 @@ async def test_follows_kubernetes_own_kinds(follow: Follow) -> None:
         key = (mesh.namespace, "a")
         await mesh.create(SERVICES, "a", spec=ports())
         pod = {"containers": [{"name": "app", "image": "app", "ports": [{"name": "http", "containerPort": 8080}]}]}
-        await mesh.account()
-        await mesh.create(PODS, "a", spec=pod)
+        await mesh.create(SERVICE_ACCOUNTS, "app")
+        await mesh.create(PODS, "a", spec=pod | {"serviceAccountName": "app"})
         await mesh.create(
             SLICES,
             "a",

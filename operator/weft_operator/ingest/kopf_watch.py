@@ -33,6 +33,8 @@ _RETRY: Final = 1.0
 """Seconds between kopf's tries to reach the API server, for as long as it takes."""
 _STOPPING: Final = 5.0
 """Seconds that kopf has for its end; after that it is left behind."""
+_CLOSING: Final = 0.1
+"""Seconds in which the loop closes the sockets of broken-off watches, for which aiohttp does not wait."""
 _WORKERS: Final = 500
 """Objects that are handled at the same time. A worker that has nothing to do is gone after `_IDLE` seconds."""
 _IDLE: Final = 0.1
@@ -111,6 +113,7 @@ class KopfWatch:
         finally:
             for session in self._sessions:
                 await session.close()
+            await asyncio.sleep(_CLOSING)
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
