@@ -75,7 +75,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped: list[pytest.TestReport] = terminalreporter.stats.get("skipped", [])
     root = terminalreporter.config.rootpath
     ours = [report for report in skipped if (root / report.nodeid.split("::")[0]).is_relative_to(HERE)]
-    reasons = Counter(report.longrepr[2] for report in ours if isinstance(report.longrepr, tuple))
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ") for report in ours if isinstance(report.longrepr, tuple)
+    )
     if reasons:
         terminalreporter.section("NOT TESTED on a real cluster", red=True, bold=True)
     for reason, count in reasons.items():

@@ -6,10 +6,10 @@ of virtual interfaces leads into the node.
 
 import contextlib
 import os
-import subprocess
 from pathlib import Path
 
 from bringup.machine import hierarchies
+from bringup.network import disconnect
 
 CGROUP = "weft-test"
 _CGROUPS = (CGROUP, "k8s.io")  # ours, and the one that containerd makes unasked
@@ -39,9 +39,7 @@ FOLDERS = (
 class Footprint:
     """Takes note of the machine when made; `restore` brings it back to that."""
 
-    def __init__(self, interface: str) -> None:
-        """`interface` is the machine's end of the pair that leads into the node."""
-        self._interface = interface
+    def __init__(self) -> None:
         files = [Path("/proc/sys", name) for name in _PARAMETERS]
         self._parameters = {file: file.read_text() for file in files if file.exists()}
         self._groups = [group for group in _groups(_CGROUPS) if group.name == CGROUP or not group.exists()]
@@ -62,7 +60,7 @@ class Footprint:
 
     def restore(self) -> None:
         """Put everything back; what is gone already is no error."""
-        subprocess.run(["ip", "link", "delete", self._interface], capture_output=True, check=False)
+        disconnect()
         for group in self._groups:
             for child, _, _ in os.walk(group, topdown=False):
                 with contextlib.suppress(OSError):
