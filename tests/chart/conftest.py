@@ -38,7 +38,10 @@ def helm() -> Path:
 
 @pytest.fixture(scope="session")
 def template(helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`helm template` of a chart, whatever comes of it; each distinct call is made once."""
+    """`helm template` of a chart, whatever comes of it; each distinct call is made once.
+
+    Without CRDs, unless values ask for them: they are most of what there is to render and to read.
+    """
     home = tmp_path_factory.mktemp("helm")
     environment = {f"HELM_{name}_HOME": str(home / name) for name in ("CACHE", "CONFIG", "DATA")}
     done: dict[str, subprocess.CompletedProcess[str]] = {}
@@ -51,7 +54,8 @@ def template(helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
         namespace: str = "weft-system",
         api_versions: tuple[str, ...] = (POD_CERTIFICATES,),
     ) -> subprocess.CompletedProcess[str]:
-        text = json.dumps(values or {})
+        without = {"crds": {"install": False}} if chart == "weft" else {}
+        text = json.dumps(without | dict(values or {}))
         command = [str(helm), "template", release, str(CHARTS / chart), "--namespace", namespace, "--values", "-"]
         command += ["--kube-version", "1.37.2"]
         command += [f"--api-versions={version}" for version in api_versions]
