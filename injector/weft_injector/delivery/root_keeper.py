@@ -1,7 +1,7 @@
 """Keeps the mesh's root in step with its Secrets, on every replica, and tells whoever signs or trusts by it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -91,13 +91,6 @@ class RootKeeper:
         async with self._changed:
             await self._changed.wait_for(lambda: self.authority is not seen)
         return self.authority
-
-    async def authorities(self) -> AsyncIterator[Authority]:
-        """The authority in force, and each that follows it. What came and went between two looks is left out."""
-        authority = self.authority
-        while True:
-            yield authority
-            authority = await self.changed(authority)
 
     async def run(self) -> None:
         """Follow the Secrets for ever. An unusable root is reported, and what was in force stays so."""

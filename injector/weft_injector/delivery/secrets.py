@@ -36,6 +36,7 @@ from weft_injector.delivery.names import (
     Release,
     secret_name,
 )
+from weft_injector.delivery.single_flight import SingleFlight
 from weft_injector.delivery.times import instant, timestamp
 from weft_injector.renewal import RenewalPolicy
 from weft_injector.renewer import Clock
@@ -158,7 +159,7 @@ class WorkloadSecrets:
         self._authority = authority
         self._clock = clock
         self._metrics = metrics
-        self._running: dict[Credentials, asyncio.Task[None]] = {}
+        self._flights: SingleFlight[Credentials] = SingleFlight()
         self._good_until: dict[Credentials, float] = {}
 
     async def ensure(self, namespace: str, service_account: str, workload: str, *, dry_run: bool = False) -> str:
@@ -170,12 +171,7 @@ class WorkloadSecrets:
         credentials = Credentials(namespace=namespace, service_account=service_account, workload=workload)
         if dry_run or self._good_until.get(credentials, 0.0) > time.monotonic():
             return credentials.name
-        task = self._running.get(credentials)
-        if task is None:
-            task = asyncio.create_task(self._ensure(credentials), name=f"ensure secret {namespace}/{credentials.name}")
-            self._running[credentials] = task
-            task.add_done_callback(lambda _task: self._running.pop(credentials, None))
-        await asyncio.shield(task)  # one caller that gives up leaves the others theirs
+        await self._flights.run(credentials, lambda: self._ensure(credentials))
         return credentials.name
 
     async def renew(self, credentials: Credentials) -> None:

@@ -20,6 +20,7 @@ from weft_injector.ca.authority import Authority
 from weft_injector.delivery.metrics import CertificateMetrics
 from weft_injector.delivery.names import TRUST_BUNDLE, Release
 from weft_injector.delivery.root_keeper import RootKeeper
+from weft_injector.delivery.single_flight import SingleFlight
 from weft_injector.delivery.waiting import first_of
 from weft_injector.delivery.watching import Copy
 from weft_injector.renewer import Clock
@@ -104,6 +105,7 @@ class TrustBundles:
         self._metrics = metrics
         self._look = asyncio.Event()
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._flights: SingleFlight[str] = SingleFlight()
         self._good_until: dict[str, tuple[Authority, float]] = {}
 
     async def ensure(self, namespace: str, *, dry_run: bool = False) -> None:
@@ -112,7 +114,7 @@ class TrustBundles:
         seen, until = self._good_until.get(namespace, (None, 0.0))
         if dry_run or (seen is authority and until > time.monotonic()):
             return
-        await self._write(namespace, authority)
+        await self._flights.run(namespace, lambda: self._write(namespace, authority))
         self._good_until[namespace] = (authority, time.monotonic() + _FRESH)
 
     def look(self) -> None:

@@ -171,6 +171,12 @@ async def test_the_webhook_ensures_one_namespace_once(api: Api, make: Make, requ
     assert len(requests) == before
 
 
+async def test_pods_that_come_all_at_once_cost_one_write(make: Make, requests: list[str]) -> None:
+    bundles, before = make(), len(requests)
+    await asyncio.gather(*(bundles.ensure("shop") for _ in range(100)))
+    assert len(requests) - before == 2
+
+
 async def test_replicas_that_ensure_at_once_agree(api: Api, make: Make) -> None:
     await asyncio.gather(*(make().ensure("shop") for _ in range(4)))
     await bundle(api)
