@@ -95,7 +95,7 @@ def _kubernetes_instances(db: Registry, found: Service, port: ServicePort) -> It
     pods: dict[tuple[Key, int], dict[str, str]] = {}
     for endpoint_slice in slices:
         number = _slice_port(endpoint_slice, port)
-        if number is None:
+        if number is None or endpoint_slice.address_type == "FQDN":  # EDS takes addresses: of a name all is refused
             continue
         for endpoint in endpoint_slice.endpoints:
             if not endpoint.addresses or not (endpoint.conditions.ready is not False or unready):
