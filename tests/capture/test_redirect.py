@@ -155,6 +155,25 @@ def test_cleaning_up_leaves_what_others_have(network: "Network", backend: str) -
     assert pod.reach(outside, 80) == "80"
 
 
+def test_the_source_of_passed_on_connections_is_on_loopback_as_long_as_there_are_rules(network: "Network") -> None:
+    def loopback() -> str:
+        return network.pod.run("ip", "-6", "-o", "address", "show", "dev", "lo").stdout
+
+    before = loopback()
+    network.pod.redirect()
+    assert "::6/128" in loopback()
+    network.pod.redirect()
+    network.pod.redirect("--cleanup")
+    assert loopback() == before
+
+
+def test_a_pod_without_ipv6_gets_rules_for_ipv4_alone(network: "Network") -> None:
+    network.pod.run("sysctl", "-q", "-w", "net.ipv6.conf.all.disable_ipv6=1")
+    assert "IPv4 traffic is led through Envoy" in network.pod.redirect()
+    assert "ip6" not in network.pod.rules()
+    assert network.outside.reach(network.pod.addresses[4], 8080) == f"15006 for {network.pod.addresses[4]}:8080"
+
+
 def test_another_backend_takes_the_place_of_the_one_before(network: "Network") -> None:
     pod, outside = network.pod, network.outside.addresses[4]
     for backend in (*Backend, *Backend):
