@@ -10,14 +10,17 @@ own ports. Its probes come here instead, where only the paths that were made for
 The application is called at the pod's address, as the kubelet would, from the address that capture lets pass.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 from weft_injector.bootstrap.address import duration, socket_address
 
 PROBE_PORT = 15020
+LISTENER = "probes"
 _SOURCES = ("127.0.0.6", "::6")
 """Where capture lets connections within the pod pass; Envoy takes the one of the destination's IP version."""
 _TCP_INTERVAL = timedelta(seconds=1)
@@ -85,6 +88,8 @@ class ProbeListener:
     address: str
     """The pod's address, to which the kubelet connects."""
     port: int = PROBE_PORT
+    taken: frozenset[str] = frozenset()
+    """Names that clusters must not have."""
     _paths: dict[_Target, list[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -112,7 +117,7 @@ class ProbeListener:
         }
         filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
         return {
-            "name": "probes",
+            "name": LISTENER,
             "address": socket_address(self.address, self.port),
             "filter_chains": [{"filters": filters}],
         }
@@ -125,8 +130,9 @@ class ProbeListener:
         """Short names without dots, which is what the metrics' labels are cut out by."""
         names: dict[_Target, str] = {}
         for target in self._paths:
-            same_port = sum(other.port == target.port for other in names)
-            names[target] = f"probe|{target.port}" + (f"|{same_port}" if same_port else "")
+            used = self.taken.union(names.values())
+            candidates = (f"probe|{target.port}" + (f"|{number}" if number else "") for number in count())
+            names[target] = next(name for name in candidates if name not in used)
         return names
 
     def _routes(self) -> Iterator[dict[str, Any]]:
@@ -177,6 +183,28 @@ class ProbeListener:
         if target.tls:
             cluster["transport_socket"] = _unverified_tls(target.server_name)
         return cluster
+
+
+def with_more_probes(bootstrap: dict[str, Any], probes: Sequence[Probe], address: str) -> dict[str, Any]:
+    """A bootstrap that serves further probes, at paths that it does not know yet. What is given stays as it is."""
+    resources = bootstrap["static_resources"]
+    taken = frozenset(cluster["name"] for cluster in resources["clusters"])
+    added = ProbeListener(probes=probes, address=address, taken=taken)
+    listeners = [_joined(old, added.listener()) if old["name"] == LISTENER else old for old in resources["listeners"]]
+    if all(old["name"] != LISTENER for old in listeners):
+        listeners.append(added.listener())
+    clusters = [*resources["clusters"], *added.clusters()]
+    return {**bootstrap, "static_resources": {**resources, "listeners": listeners, "clusters": clusters}}
+
+
+def _joined(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The listener with the routes and filters of both; the router stays last."""
+    joined = copy.deepcopy(one)
+    manager, further = (each["filter_chains"][0]["filters"][0]["typed_config"] for each in (joined, other))
+    [host], [more] = (each["route_config"]["virtual_hosts"] for each in (manager, further))
+    host["routes"] += more["routes"]
+    manager["http_filters"] = [*manager["http_filters"][:-1], *further["http_filters"]]
+    return joined
 
 
 _TYPE = "type.googleapis.com"

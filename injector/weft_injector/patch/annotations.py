@@ -25,6 +25,8 @@ STATUS: Final = f"{SIDECAR}status"
 SKIPPED: Final = f"{OWN}injection-skipped"
 """Why a pod has no sidecar although it, or its namespace, asks for one."""
 PROXY_CONFIG: Final = "proxy.istio.io/config"
+REWRITE_PROBES: Final = f"{SIDECAR}rewriteAppHTTPProbers"
+BOOLEAN_FIX: Final = 'write "true" or "false"'
 
 _READ: Final = (
     *("proxyCPU", "proxyCPULimit", "proxyMemory", "proxyMemoryLimit", "proxyImage", "logLevel", "componentLogLevel"),

@@ -18,12 +18,13 @@ from weft_injector.patch.annotations import SKIPPED, STATUS, Annotations
 from weft_injector.patch.decision import Action, Decision, decide
 from weft_injector.patch.options import read_options
 from weft_injector.patch.overlay import overlaid, overlay_problems
-from weft_injector.patch.pod import Pod
+from weft_injector.patch.pod import Document, Pod, writable
 from weft_injector.patch.probes import ProbeRewriter
 from weft_injector.patch.redirect import CONTAINER as REDIRECT_CONTAINER
 from weft_injector.patch.redirect import redirect_container
+from weft_injector.patch.second_look import SecondLook
 from weft_injector.patch.security import bypassing
-from weft_injector.patch.sidecar import LONGEST_ARGUMENT, Identity, image_fields, proxy_container
+from weft_injector.patch.sidecar import LONGEST_ARGUMENT, Identity, image_fields, proxy_container, too_long
 from weft_injector.patch.volumes import VOLUME, certificate_volume, pod_certificate, secret
 from weft_injector.patch.workload import (
     CANONICAL_NAME,
@@ -33,8 +34,6 @@ from weft_injector.patch.workload import (
     workload_name,
 )
 from weft_injector.settings import ClusterFeatures, InjectionSettings
-
-Document = dict[str, Any]
 
 _DEFAULT_CONTAINER: Final = ("kubectl.kubernetes.io/default-container", "kubectl.kubernetes.io/default-logs-container")
 _SCRAPE: Final = "prometheus.io/"
@@ -97,7 +96,7 @@ def inject_pod(document: Document, surroundings: Surroundings) -> Injection:
         case Action.SKIP:
             return Injection(decision=decision, pod=document)
         case Action.DONE:
-            return Injection(decision=decision, pod=document, credentials=_mounted(document, pod))
+            return _looked_at_again(document, pod, annotations, decision, surroundings.settings)
         case Action.SKIP_ALOUD:
             return Injection(decision=decision, pod=_annotated(document, {SKIPPED: decision.reason}))
         case Action.INJECT:
@@ -117,7 +116,7 @@ class _Patch:
         self._pod_certificates = self._settings.pod_certificates(surroundings.features)
         self._options = read_options(annotations, self._settings, surroundings.features, surroundings.proxy_defaults)
         self._workload = surroundings.workload or workload_name(pod)
-        self._result, self._spec = _writable(document)
+        self._result, self._spec = writable(document)
 
     @property
     def _sidecar(self) -> bool:
@@ -135,7 +134,7 @@ class _Patch:
         own = self._take_own_container()
         container = proxy_container(self._identity(labels, probes.served), self._options, self._settings)
         if len(container["args"][1]) > LONGEST_ARGUMENT:
-            return _refused(self._decision, [*problems, _too_long(self._annotations.pod)])
+            return _refused(self._decision, [*problems, too_long(self._annotations.pod)])
         self._place(overlaid(container, own) if own else container)
         self._add("volumes", certificate_volume(self._credentials_source()))
         for name in self._settings.image_pull_secrets:
@@ -260,13 +259,15 @@ class _Patch:
         return json.dumps(status, separators=(",", ":"))
 
 
-def _writable(document: Document) -> tuple[Document, Document]:
-    """A copy of the pod and its spec that may be written to, down to the fields of containers; the rest is shared."""
-    spec = dict(document["spec"])
-    for name in ("containers", "initContainers"):
-        if spec.get(name):
-            spec[name] = [dict(container) for container in spec[name]]
-    return {**document, "spec": spec}, spec
+def _looked_at_again(
+    document: Document, pod: Pod, annotations: Annotations, decision: Decision, settings: InjectionSettings
+) -> Injection:
+    """A pod with its sidecar, after another webhook may have added containers to it."""
+    again = SecondLook.at(document, pod, annotations, rewrite_probes=settings.rewrite_probes)
+    if any(problem.severity is Severity.ERROR for problem in again.problems):
+        return _refused(decision, again.problems)
+    problems = by_severity(again.problems)
+    return Injection(decision=decision, pod=again.document, problems=problems, credentials=_mounted(document, pod))
 
 
 def _mounted(document: Document, pod: Pod) -> Credentials | None:
@@ -313,15 +314,4 @@ def _nothing_but_the_proxy(ref: ObjectRef) -> Problem:
         path="spec.containers",
         message="a sidecar needs an application beside it, and the pod has the proxy alone",
         fix=f"annotate the pod {TEMPLATES_ANNOTATION}: gateway if it is to be a gateway",
-    )
-
-
-def _too_long(ref: ObjectRef) -> Problem:
-    return Problem(
-        code=Code.SCHEMA_VALIDATION_ERROR,
-        severity=Severity.ERROR,
-        object=ref,
-        path="spec",
-        message="the proxy's configuration, with all probes, labels and metadata, is longer than an argument can be",
-        fix='remove probes, or annotate the pod sidecar.istio.io/rewriteAppHTTPProbers: "false"',
     )

@@ -16,7 +16,16 @@ from weft_core.model.proxy_config import InterceptionMode, ProxyConfig
 from weft_core.problems import Severity
 from weft_injector.capture.annotations import capture_settings
 from weft_injector.capture.settings import CaptureSettings
-from weft_injector.patch.annotations import PROXY_CONFIG, READINESS, SIDECAR, Annotations, boolean, whole_number
+from weft_injector.patch.annotations import (
+    BOOLEAN_FIX,
+    PROXY_CONFIG,
+    READINESS,
+    REWRITE_PROBES,
+    SIDECAR,
+    Annotations,
+    boolean,
+    whole_number,
+)
 from weft_injector.quantity import FIX as QUANTITY_FIX
 from weft_injector.quantity import parse_quantity
 from weft_injector.settings import COMPONENTS_FIX, ClusterFeatures, InjectionSettings, LogLevel, component_levels_error
@@ -81,8 +90,8 @@ def read_options(
     return replace(
         options,
         image=read(f"{SIDECAR}proxyImage", _filled, "name an image", options.image),
-        native=read(f"{SIDECAR}nativeSidecar", boolean, _BOOLEAN_FIX, options.native),
-        rewrite_probes=read(f"{SIDECAR}rewriteAppHTTPProbers", boolean, _BOOLEAN_FIX, options.rewrite_probes),
+        native=read(f"{SIDECAR}nativeSidecar", boolean, BOOLEAN_FIX, options.native),
+        rewrite_probes=read(REWRITE_PROBES, boolean, BOOLEAN_FIX, options.rewrite_probes),
         log_level=read(f"{SIDECAR}logLevel", _log_level, _LEVELS_FIX, options.log_level),
         component_log_level=read(
             f"{SIDECAR}componentLogLevel", _component_levels, COMPONENTS_FIX, options.component_log_level
@@ -208,7 +217,6 @@ def _readiness(annotations: Annotations) -> Readiness:
 
 
 _MODES_FIX = "write REDIRECT, or remove it"
-_BOOLEAN_FIX = 'write "true" or "false"'
 _LEVELS_FIX = f"write one of {', '.join(LogLevel)}"
 
 

@@ -9,6 +9,9 @@ from weft_core.problems import Code, ObjectRef, Problem, Severity
 
 ALWAYS = "Always"
 
+Document = dict[str, Any]
+"""A pod, or a part of one, as it came."""
+
 
 class _View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The base of all views: unknown fields are passed over, and null is as good as absent."""
@@ -205,6 +208,15 @@ class Pod(_View, frozen=True, kw_only=True):
         """Containers, then init containers."""
         yield from self.spec.containers
         yield from self.spec.init_containers
+
+
+def writable(document: Document) -> tuple[Document, Document]:
+    """A copy of the pod and its spec that may be written to, down to the fields of containers; the rest is shared."""
+    spec = dict(document["spec"])
+    for name in ("containers", "initContainers"):
+        if spec.get(name):
+            spec[name] = [dict(container) for container in spec[name]]
+    return {**document, "spec": spec}, spec
 
 
 def _without_nulls(value: Any) -> Any:

@@ -12,11 +12,13 @@ from typing import Any, Final
 
 from weft_core.injection import SIDECAR_CONTAINER
 from weft_core.names import METRICS_PORT, READINESS_PORT
+from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_core.proxy import ProxyId, ProxyKind
 from weft_injector.bootstrap.control_plane import ControlPlane, MutualTls
 from weft_injector.bootstrap.document import ProxyPorts, bootstrap
 from weft_injector.bootstrap.node import ProxyNode
 from weft_injector.bootstrap.probes import GrpcProbe, HttpProbe, Probe, ProbeListener, TcpProbe
+from weft_injector.bootstrap.probes import with_more_probes as bootstrap_with_more_probes
 from weft_injector.patch.options import Options
 from weft_injector.patch.security import restricted
 from weft_injector.patch.volumes import WORKING_DIRECTORY, certificate_mount
@@ -24,6 +26,7 @@ from weft_injector.quantity import parse_quantity
 from weft_injector.settings import InjectionSettings
 
 METRICS_PORT_NAME: Final = "http-envoy-prom"
+BOOTSTRAP_FLAG: Final = "--config-yaml"
 LONGEST_ARGUMENT: Final = 128 * 1024 - 256
 """Linux takes no argument of 128 KiB or more (MAX_ARG_STRLEN); a little is left for what the kubelet fills in."""
 
@@ -92,9 +95,8 @@ def proxy_container(identity: Identity, options: Options, settings: InjectionSet
 
 
 def _arguments(identity: Identity, options: Options, settings: InjectionSettings) -> list[str]:
-    document = json.dumps(_bootstrap(identity, options, settings), separators=(",", ":"))
     arguments = [
-        *("--config-yaml", document),
+        *(BOOTSTRAP_FLAG, _compact(_bootstrap(identity, options, settings))),
         *("--drain-strategy", "immediate"),
         *("--log-level", options.log_level),
     ]
@@ -131,6 +133,16 @@ def _bootstrap(identity: Identity, options: Options, settings: InjectionSettings
         if identity.probes
         else None,
     )
+
+
+def with_more_probes(argument: str, probes: Sequence[Probe]) -> str:
+    """The argument of `--config-yaml` with further probes in it."""
+    document = bootstrap_with_more_probes(json.loads(argument), [_literal_probe(probe) for probe in probes], _POD_IP)
+    return _compact(document)
+
+
+def _compact(document: dict[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"))
 
 
 def literal(value: Any) -> Any:
@@ -202,3 +214,15 @@ def _lifecycle(identity: Identity, options: Options, native: bool) -> dict[str, 
     if options.hold and not native and identity.kind is ProxyKind.SIDECAR:
         lifecycle["postStart"] = {"exec": {"command": [_WEFT, "wait", f"--timeout={_START_SECONDS}"]}}
     return lifecycle
+
+
+def too_long(ref: ObjectRef) -> Problem:
+    """What is to be said where the bootstrap does not fit on a command line."""
+    return Problem(
+        code=Code.SCHEMA_VALIDATION_ERROR,
+        severity=Severity.ERROR,
+        object=ref,
+        path="spec",
+        message="the proxy's configuration, with all probes, labels and metadata, is longer than an argument can be",
+        fix='remove probes, or annotate the pod sidecar.istio.io/rewriteAppHTTPProbers: "false"',
+    )

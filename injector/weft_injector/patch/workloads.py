@@ -11,7 +11,8 @@ from typing import Any, Final
 from weft_core.injection import ISTIO_NAMESPACE_LABEL, NAMESPACE_LABEL, REVISION_LABEL
 from weft_core.model.proxy_config import ProxyConfig
 from weft_core.problems import ObjectRef, Problem
-from weft_injector.patch.inject import Document, Surroundings, inject_pod
+from weft_injector.patch.inject import Surroundings, inject_pod
+from weft_injector.patch.pod import Document
 from weft_injector.settings import ClusterFeatures, InjectionSettings
 
 _TEMPLATES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
