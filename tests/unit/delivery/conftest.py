@@ -1,7 +1,6 @@
 """An API server in memory behind the real client, a clock that tests turn, and what all parts are made of."""
 
 import asyncio
-import itertools
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -31,7 +30,6 @@ class MemoryApi(Api):
         self.objects: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
         self.before: Callable[[str, str], Awaitable[None]] | None = None
-        self._versions = itertools.count(1)
         self._version = 0
         self._events: list[tuple[int, str, str, dict[str, Any]]] = []
         self._news = asyncio.Event()
