@@ -23,7 +23,7 @@ _INBOUND_PORT = 15006
 _OWN_PORTS = frozenset({_ADMIN_PORT, 15020, _READINESS_PORT, 15090})
 _STATS = "/stats?usedonly&filter=%5E(listener%5C..*downstream_cx_active%7Chttp%5C..*downstream_(cx%7Crq)_active)%24"
 r"""`^(listener\..*downstream_cx_active|http\..*downstream_(cx|rq)_active)$`"""
-_LISTENER = re.compile(r"listener\.[^:]*_(\d+)\.downstream_cx_active: (\d+)")
+_LISTENER = re.compile(r"listener\.[^:]*[\d\]]_(\d+)\.downstream_cx_active: (\d+)")
 _HTTP = re.compile(r"http\.((?:in|out)bound_.*)\.downstream_(cx|rq)_active: (\d+)")
 
 

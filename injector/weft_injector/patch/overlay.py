@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_injector.patch.pod import Container
+from weft_injector.quantity import parse_quantity
 
 AUTO_IMAGE: Final = "auto"
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -31,7 +32,10 @@ def overlaid(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         # The API server gave the untagged `auto` this policy, which nobody asked for.
         if kept.get("imagePullPolicy") == "Always":
             del kept["imagePullPolicy"]
-    return _merged(ours, kept)
+    merged = _merged(ours, kept)
+    if own_resources := kept.get("resources"):
+        merged["resources"] = _fitting(merged["resources"], own_resources)
+    return merged
 
 
 def overlay_problems(own: Container, ref: ObjectRef, path: str) -> Iterator[Problem]:
@@ -59,6 +63,31 @@ def _merged(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         else:
             result[name] = value
     return result
+
+
+def _fitting(merged: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Resources without requests of the injector's above the author's limits, or limits below the author's requests.
+
+    Kubernetes refuses a container that requests more than its limit, and takes the limit for the request where that is
+    missing.
+    """
+    result = {kind: dict(amounts) for kind, amounts in merged.items() if isinstance(amounts, Mapping)}
+    requests, limits = result.get("requests", {}), result.get("limits", {})
+    for name in requests.keys() & limits.keys():
+        if _exceeds(requests[name], limits[name]):
+            if name not in (own.get("requests") or {}):
+                del requests[name]
+            elif name not in (own.get("limits") or {}):
+                del limits[name]
+    return {**merged, **result}
+
+
+def _exceeds(request: object, limit: object) -> bool:
+    """Whether it does; what is no quantity is the API server's to refuse."""
+    try:
+        return parse_quantity(str(request)) > parse_quantity(str(limit))
+    except ValueError:
+        return False
 
 
 def _merged_list(ours: list[Any], own: list[Any], keys: tuple[str, ...]) -> list[Any]:

@@ -125,3 +125,29 @@ def test_a_proxy_alone_is_no_sidecar(inject: Inject) -> None:
 
 def test_a_set_pull_policy_holds_for_auto(injected: Injected, proxy_of: ProxyOf) -> None:
     assert proxy_of(injected(GATEWAY, settings={"imagePullPolicy": "Never"}))["imagePullPolicy"] == "Never"
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({"limits": {"cpu": "50m"}}, {"requests": {"memory": "128Mi"}, "limits": {"cpu": "50m", "memory": "1Gi"}}),
+        (
+            {"requests": {"memory": "2Gi"}},
+            {"requests": {"cpu": "100m", "memory": "2Gi"}, "limits": {"cpu": "2"}},
+        ),
+        (
+            {"requests": {"cpu": 3}, "limits": {"cpu": 1}},
+            {"requests": {"cpu": 3, "memory": "128Mi"}, "limits": {"cpu": 1, "memory": "1Gi"}},
+        ),
+    ],
+)
+def test_the_injectors_resources_give_way_to_the_authors(
+    injected: Injected, proxy_of: ProxyOf, own: Pod, expected: Pod
+) -> None:
+    pod = {"spec": {"containers": [{"name": "app"}, {"name": "istio-proxy", "resources": own}]}}
+    assert proxy_of(injected(pod))["resources"] == expected
+
+
+def test_a_quantity_that_is_none_is_left_to_the_api_server(injected: Injected, proxy_of: ProxyOf) -> None:
+    pod = {"spec": {"containers": [{"name": "app"}, {"name": "istio-proxy", "resources": {"limits": {"cpu": "x"}}}]}}
+    assert proxy_of(injected(pod))["resources"]["limits"]["cpu"] == "x"
