@@ -31,6 +31,7 @@ from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
 
 from weft_core.graph import Graph, Table, query
+from weft_core.problems import ObjectRef
 from weft_core.proxy import ProxyId
 from weft_xds.catalog import Catalog
 from weft_xds.fanout import Fanout
@@ -303,7 +304,8 @@ class ControlPlane:
         @query
         def frame(_db: Graph, key: Key) -> Frame | None:
             message = table.get(key)
-            return None if message is None else make_frame(key.name, key.type_url, message)
+            origin = ObjectRef(kind=type(message).__name__, name=key.name)
+            return None if message is None else make_frame(key.name, key.type_url, message, (origin,))
 
         return Catalog(proxy_sections=proxy_sections, section=section, frame=frame)
 
