@@ -23,7 +23,8 @@ from weft_operator.events import EventRecorder
 from weft_operator.ingest.run import Ingest, IngestOptions
 from weft_operator.leader import Leader, Timing
 from weft_operator.status.findings import View
-from weft_operator.status.peers import Local, Peers
+from weft_operator.status.peers import Peers
+from weft_operator.status.replica import Local
 from weft_operator.status.writer import StatusWriter
 from weft_xds.delta import Session
 from weft_xds.fanout import Fanout, Marks

@@ -1,5 +1,6 @@
 """Status: what users see of their objects with `kubectl get`, `describe` and `wait`.
 
-`conditions.py` decides what a status says, `writer.py` brings it to the API server, `peers.py` asks the other replicas
-about their proxies.
+`conditions.py` decides what a status says, `ledger.py` which are written next, and `writer.py` brings them to the API
+server. `findings.py` is what is wrong with the objects, `replica.py` tells of this replica's proxies, `peers.py` asks
+the others about theirs.
 """

@@ -10,7 +10,8 @@ from weft_core.problems import ObjectRef
 from weft_core.progress import Progress
 from weft_core.registry import Registry
 from weft_operator.ingest.report import Observations, Observed
-from weft_operator.status.peers import PATH, Answer, Local, Peers, Told, handler, peer_addresses, tally
+from weft_operator.status.peers import Peers, peer_addresses, tally
+from weft_operator.status.replica import PATH, Answer, Local, Told, handler
 
 REF = ObjectRef(kind="Gateway", namespace="shop", name="front")
 OTHER = ObjectRef(kind="Gateway", namespace="shop", name="back")
