@@ -120,8 +120,9 @@ class Annotations:
         elif f"{prefix}/" in (SIDECAR, OWN, READINESS):
             known = [other for other in (*_KNOWN, *_OWN_SPELLING) if other.startswith(f"{prefix}/")]
             guess = nearest(rest, [other.rpartition("/")[2] for other in known])
-            fix = f"write {prefix}/{guess}" if guess else "remove it"
-            self.warn(name, "no annotation has this name; it has no effect", fix)
+            if guess or f"{prefix}/" != OWN:  # Weft has annotations about other things, for local mode say
+                fix = f"write {prefix}/{guess}" if guess else "remove it"
+                self.warn(name, "no annotation has this name; it has no effect", fix)
 
     def _report(self, code: str, severity: Severity, name: str, message: str, fix: str) -> None:
         self.problems.append(
