@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 SOURCES := core kube operator xds_server injector cli
 CHECKED := $(SOURCES) tests bench examples
 TESTS := $(addprefix tests/,unit property golden chart envoy capture standalone cluster)
+PIN := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --universal \
+  --python-version 3.11
 STAMP := $(VENV)/.installed
 STUBS := typings/.generated
 
@@ -70,8 +72,9 @@ bench: setup ## figures of docs/performance.md: simulated sidecars on the xDS se
 
 .PHONY: lock
 lock: ## pin the dependencies anew (requirements.lock names versions and hashes, no index)
-	$(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url \
-	  --universal --python-version 3.11 --group dev pyproject.toml --output-file requirements.lock
+	$(PIN) --upgrade --group dev pyproject.toml --output-file requirements.lock
+	$(PIN) --constraint requirements.lock pyproject.toml --output-file requirements-runtime.lock
+	echo 'hatchling>=1.27' | $(PIN) --constraint requirements.lock - --output-file requirements-build.lock
 
 .PHONY: clean
 clean: ## remove what the other targets made

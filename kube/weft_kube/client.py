@@ -55,6 +55,7 @@ class Api:
         self._session: aiohttp.ClientSession | None = None
         self._authorization = ""
         self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(ssl=self._login.tls or False, limit=0)
@@ -237,10 +238,11 @@ class Api:
         )
 
     async def _refresh(self) -> None:
-        now = time.monotonic()
-        if now - self._read_at >= _TOKEN_LIFE:
-            self._read_at = now
-            self._authorization = await asyncio.to_thread(self._login.authorization)
+        """Read the token anew where it is time; whoever comes meanwhile waits for the one that reads."""
+        async with self._reading:
+            if time.monotonic() - self._read_at >= _TOKEN_LIFE:
+                self._authorization = await asyncio.to_thread(self._login.authorization)
+                self._read_at = time.monotonic()
 
 
 class _ListMeta(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Coroutine
+from datetime import timedelta
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -9,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from weft_cli.serve.options import Role
 from weft_core.model.kubernetes import Pod
 from weft_core.registry import Key
+from weft_injector.ca.authority import Authority
 from weft_injector.delivery.metrics import CertificateMetrics
 from weft_injector.delivery.names import Release
 from weft_injector.delivery.root_keeper import RootKeeper, RootOptions
@@ -45,8 +47,18 @@ class Certificates:
         clock = SystemClock()
         counted = CertificateMetrics(metrics)
         self._features = features
+
+        def lifetime() -> timedelta:
+            return settings().certificates.lifetime
+
+        def authority() -> Authority:
+            return self.root.authority
+
         self.root = RootKeeper(
-            api, RootOptions(release=release, trust_domain=trust_domain), clock=clock, metrics=counted
+            api,
+            RootOptions(release=release, trust_domain=trust_domain, lifetime=lifetime),
+            clock=clock,
+            metrics=counted,
         )
         self.serving = ServingCertificate(
             self.root,
@@ -54,13 +66,6 @@ class Certificates:
             clock=clock,
             metrics=counted,
         )
-
-        def lifetime() -> Any:
-            return settings().certificates.lifetime
-
-        def authority() -> Any:
-            return self.root.authority
-
         self.bundles = TrustBundles(
             api, self.root, BundleOptions(release=release), namespaces=namespaces, clock=clock, metrics=counted
         )

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from aiohttp import web
@@ -27,13 +27,13 @@ from weft_core.registry import Registry, Settings
 from weft_core.view.mesh import mesh, trust_domains
 from weft_core.view.mesh_namespaces import mesh_namespaces
 from weft_injector.delivery.names import Release
+from weft_injector.delivery.release import find_release
 from weft_injector.serving import ServingMaterial
 from weft_injector.webhook import InjectionMetrics, Injector
 from weft_kube import admission
 from weft_kube.client import Api
 from weft_kube.errors import ApiError
 from weft_kube.login import Login, login
-from weft_kube.resource import CLUSTER_ROLES
 from weft_operator.admission import validation
 from weft_operator.coverage.uncovered import Scope
 from weft_operator.ingest.run import Ingest, IngestOptions
@@ -41,6 +41,8 @@ from weft_operator.leader import Leader
 from weft_xds.server import ServerOptions, TlsMaterial
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 _CONNECTION_AGE = 1800.0
 """Seconds after which a proxy is asked to connect again: to another replica perhaps, with its newest certificate."""
@@ -57,26 +59,9 @@ def serve_cluster(options: ClusterOptions) -> int:
 async def _serve(options: ClusterOptions) -> int:
     access = await asyncio.to_thread(login, options.kubeconfig)
     async with Api(access) as api:
-        release = Release(name=options.name, namespace=options.namespace, uid=await _owner(api, options))
-        replica = _Replica(api, access, release, options)
-        await replica.run()
+        release = await _patiently(lambda: find_release(api, options.name, options.namespace))
+        await _Replica(api, access, release, options).run()
     return 0
-
-
-async def _owner(api: Api, options: ClusterOptions) -> str:
-    """The uid of the release's ClusterRole, which owns all that is made at run time; waits for the API server."""
-    name = Release(name=options.name, namespace=options.namespace).cluster_name
-    while True:
-        try:
-            found = await api.find(CLUSTER_ROLES, name)
-        except ApiError as fault:
-            _log.warning("api_server_awaited", reason=str(fault))
-            await asyncio.sleep(1)
-            continue
-        if found is None:
-            _log.warning("release_unknown", cluster_role=name, effect="what is made at run time has no owner")
-            return ""
-        return str(found["metadata"]["uid"])
 
 
 class _Replica:
@@ -260,16 +245,14 @@ def _servers(roles: frozenset[Role]) -> set[str]:
     return webhooks | ({"xds"} if Role.XDS in roles else set())
 
 
-async def _patiently(step: Callable[[], Coroutine[Any, Any, object]]) -> None:
+async def _patiently(step: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Do this once the API server lets us."""
     while True:
         try:
-            await step()
+            return await step()
         except ApiError as fault:
             _log.warning("start_delayed", reason=str(fault))
             await asyncio.sleep(1)
-        else:
-            return
 
 
 def _tls(material: ServingMaterial) -> TlsMaterial:

@@ -13,8 +13,9 @@ from weft_operator.coverage.uncovered import Scope
 from weft_operator.coverage.watch import CoverageWatch
 from weft_operator.events import EventRecorder
 from weft_operator.ingest.report import Observations
-from weft_operator.status import peers
+from weft_operator.status import replica
 from weft_operator.status.findings import View
+from weft_operator.status.peers import Peers, peer_addresses
 from weft_operator.status.writer import StatusWriter
 
 
@@ -34,13 +35,13 @@ class Reporting:
         fanout, registry = control_plane.fanout, control_plane.registry
         self._options = options
         self._registry = registry
-        self._local = peers.Local(
+        self._local = replica.Local(
             observations=observations,
             progress=fanout.progress,
             refused=lambda: (origin for each in fanout.rejections() for origin in each.origins),
             ready=ready,
         )
-        self._peers = peers.Peers(self._local, self._addresses)
+        self._peers = Peers(self._local, self._addresses)
         self._recorder = EventRecorder(api, instance=options.pod_name)
         self._writer = StatusWriter(api, observations, View(registry, fanout.commit), self._peers.ask, self._recorder)
         fanout.answered = self._writer.answered
@@ -48,8 +49,8 @@ class Reporting:
 
     def routes(self) -> Sequence[web.RouteDef]:
         """What the other replicas ask, on the HTTP port."""
-        handle = peers.handler(self._local)
-        return (web.get(peers.PATH, handle), web.post(peers.PATH, handle))
+        handle = replica.handler(self._local)
+        return (web.get(replica.PATH, handle), web.post(replica.PATH, handle))
 
     def everybodys(self) -> tuple[Part, ...]:
         """What runs on every replica."""
@@ -65,7 +66,7 @@ class Reporting:
 
     def _addresses(self) -> Sequence[str]:
         options = self._options
-        return peers.peer_addresses(
+        return peer_addresses(
             self._registry,
             namespace=options.namespace,
             service=options.name,

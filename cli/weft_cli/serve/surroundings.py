@@ -26,7 +26,7 @@ class CurrentSettings:
     """The injector's settings of the moment, from the ConfigMap `ref`. A malformed edit leaves the last good ones."""
 
     ref: ObjectRef
-    value: InjectionSettings = field(default_factory=InjectionSettings)
+    value: InjectionSettings = field(default_factory=lambda: InjectionSettings())  # noqa: PLW0108 - for pyright
     _news: News = field(default_factory=News)
 
     def read(self, text: str | None) -> None:

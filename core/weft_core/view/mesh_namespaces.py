@@ -22,9 +22,11 @@ def mesh_namespaces(db: Registry, revision: str, own_namespace: str, istio_label
 @query
 def _wants_sidecars(db: Registry, name: str, revision: str, own_namespace: str, istio_labels: bool) -> bool:
     row = db.namespaces.get(name)
+    if row is None or row.metadata.deletion_timestamp:
+        return False  # a namespace that is being deleted takes no new objects
     choice = choose(
         namespace=name,
-        namespace_labels=row.labels if row else {},
+        namespace_labels=row.labels,
         istio_labels=istio_labels,
         own_namespace=own_namespace,
     )
@@ -33,4 +35,7 @@ def _wants_sidecars(db: Registry, name: str, revision: str, own_namespace: str, 
 
 @query
 def _has_proxies(db: Registry, name: str) -> bool:
+    row = db.namespaces.get(name)
+    if row is None or row.metadata.deletion_timestamp:
+        return False
     return any((pod := db.pods.get(key)) is not None and has_proxy(pod) for key in db.pods.by("namespace", name))

@@ -59,6 +59,15 @@ async def test_requests_carry_the_token(connect: Connect) -> None:
     assert await api.get(SECRETS, "s", "n") == {"token": "Bearer t", "path": "/api/v1/namespaces/n/secrets/s"}
 
 
+async def test_requests_made_at_once_at_the_start_all_carry_the_token(connect: Connect) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"token": request.headers.get("Authorization", "")})
+
+    api = await connect(answer)
+    answers = await asyncio.gather(*(api.get(SECRETS, "s", "n") for _ in range(5)))
+    assert answers == [{"token": "Bearer t"}] * 5
+
+
 @pytest.mark.parametrize(
     ("status", "reason", "expected"),
     [
