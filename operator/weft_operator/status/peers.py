@@ -90,18 +90,18 @@ def tally(
 
 
 def peer_addresses(registry: Registry, *, namespace: str, service: str, own: str, port: int) -> tuple[str, ...]:
-    """The other ready replicas behind the control plane's own Service, as `HOST:PORT`; `own` is this one's pod.
+    """The other ready replicas behind the control plane's own Service, as `HOST:PORT`; `own` is an address of this one.
 
     Each once: a dual-stack Service has a slice for each family, with the same pods in both.
     """
-    found: dict[str, str] = {}
+    pods: dict[str, list[str]] = {}
     for endpoint_slice in registry.endpoint_slices.rows("service", (namespace, service)):
         for endpoint in endpoint_slice.endpoints:
             if endpoint.conditions.ready is not False and endpoint.addresses:
                 pod = endpoint.target_ref.name if endpoint.target_ref else endpoint.addresses[0]
-                found.setdefault(pod, endpoint.addresses[0])
-    found.pop(own, None)
-    return tuple(sorted(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in found.values()))
+                pods.setdefault(pod, []).extend(endpoint.addresses)
+    hosts = (addresses[0] for addresses in pods.values() if own not in addresses)
+    return tuple(sorted(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts))
 
 
 def _of(replica: str, told: Told | None, generation: int) -> Progress:

@@ -130,5 +130,6 @@ endpoints:
 
 def test_peers_are_the_other_ready_replicas(registry: Callable[..., Registry]) -> None:
     db = registry(SLICES)
-    found = peer_addresses(db, namespace="weft-system", service="weft", own="weft-a", port=15014)
-    assert found == ("10.0.0.2:15014", "[fd00::4]:15014")
+    for own in ("10.0.0.1", "fd00::1"):
+        found = peer_addresses(db, namespace="weft-system", service="weft", own=own, port=15014)
+        assert found == ("10.0.0.2:15014", "[fd00::4]:15014")
