@@ -7,6 +7,7 @@ open forever.
 """
 
 import argparse
+import contextlib
 import re
 import socket
 import sys
@@ -14,6 +15,8 @@ import time
 from collections.abc import Sequence
 
 _HOST = "127.0.0.1"
+_HOSTS = (_HOST, "::1")
+"""Where the proxy says that it is ready: by the IP version of its pod."""
 _TIMEOUT = 2.0
 _POLL = 0.1
 _ADMIN_PORT = 15000
@@ -43,11 +46,10 @@ def wait(*, timeout: float, port: int = _READINESS_PORT) -> int:
     """Return 0 as soon as the proxy is ready, 1 if it is not in time. Times are in seconds."""
     end = time.monotonic() + timeout
     while True:
-        try:
-            if _request("GET", _READINESS_PATH, port)[0] == 200:
-                return 0
-        except OSError:
-            pass  # it does not listen yet
+        for host in _HOSTS:
+            with contextlib.suppress(OSError):  # it does not listen yet
+                if _request("GET", _READINESS_PATH, port, host)[0] == 200:
+                    return 0
         if time.monotonic() >= end:
             sys.stderr.write(f"weft wait: the proxy is not ready after {timeout:g} s\n")
             return 1
@@ -90,10 +92,10 @@ def served(stats: str, *, everything: bool) -> int:
     return requests + max(0, connections)
 
 
-def _request(method: str, target: str, port: int) -> tuple[int, str]:
+def _request(method: str, target: str, port: int, host: str = _HOST) -> tuple[int, str]:
     """Status and body of a small request to loopback; http.client alone would double the time that a hook takes."""
-    with socket.create_connection((_HOST, port), timeout=_TIMEOUT) as connection:
-        head = f"{method} {target} HTTP/1.1\r\nhost: {_HOST}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    with socket.create_connection((host, port), timeout=_TIMEOUT) as connection:
+        head = f"{method} {target} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         connection.sendall(head.encode())
         received = b"".join(iter(lambda: connection.recv(65536), b""))
     head_bytes, _, body = received.partition(b"\r\n\r\n")

@@ -212,8 +212,9 @@ async def test_a_proxy_that_is_gone_is_told_and_costs_no_time(free_ports: Callab
     assert done.seconds < 2
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 async def test_wait_returns_once_the_proxy_is_ready_and_fails_where_it_never_is(
-    free_ports: Callable[[int], list[int]],
+    free_ports: Callable[[int], list[int]], host: str
 ) -> None:
     (port,) = free_ports(1)
     late = await hook("wait", "--timeout=0.3", f"--port={port}")
@@ -226,7 +227,7 @@ async def test_wait_returns_once_the_proxy_is_ready_and_fails_where_it_never_is(
     waiting = asyncio.create_task(hook("wait", "--timeout=20", f"--port={port}"))
     runner = web.ServerRunner(web.Server(answer))
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, host, port).start()
     try:
         await asyncio.sleep(0.8)
         assert not waiting.done(), "listening is not being ready"

@@ -37,6 +37,18 @@ class Application:
     delay: float = 0.0
     seen: list[web.BaseRequest] = field(default_factory=list)
     peers: list[str] = field(default_factory=list)
+    runner: web.ServerRunner | None = None
+
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        """Listen."""
+        self.runner = web.ServerRunner(web.Server(self.answer))
+        await self.runner.setup()
+        await web.TCPSite(self.runner, "127.0.0.1", self.port, ssl_context=tls).start()
+
+    async def stop(self) -> None:
+        """Listen no more, and drop all connections."""
+        if self.runner is not None:
+            await self.runner.cleanup()
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         self.seen.append(request)
@@ -58,10 +70,8 @@ def application(free_ports: Callable[[int], list[int]], stack: AsyncExitStack) -
 
     async def start(tls: ssl.SSLContext | None = None) -> Application:
         found = Application(free_ports(1)[0])
-        runner = web.ServerRunner(web.Server(found.answer))
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", found.port, ssl_context=tls).start()
+        stack.push_async_callback(found.stop)
+        await found.start(tls)
         return found
 
     return start
@@ -172,6 +182,19 @@ async def test_an_application_that_does_not_listen_fails(
 ) -> None:
     get = await ask(http_probe(free_ports(1)[0]))
     assert await get() == 503
+
+
+async def test_no_probe_is_about_an_earlier_connection(
+    ask: Callable[..., Awaitable[Ask]], application: Callable[..., Awaitable[Application]]
+) -> None:
+    app = await application()
+    get = await ask(http_probe(app.port))
+    for _ in range(3):
+        assert await get() == 200
+        await app.stop()
+        assert await get() == 503
+        await app.start()
+    assert await get() == 200
 
 
 async def test_nothing_but_the_probes_paths_reaches_the_application(
