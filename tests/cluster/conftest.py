@@ -24,17 +24,20 @@ SECONDS = 2400
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Room for building; tests of the node come last, and are known by the fixture that they ask for."""
+    """Room for building; tests of a node come last, and most are known by the fixture that they ask for."""
     ours = [item for item in items if item.path.is_relative_to(HERE)]
     for item in ours:
         item.add_marker(pytest.mark.timeout(SECONDS))
-        item.add_marker(pytest.mark.node if _needs_node(item) else pytest.mark.cluster)
+        item.add_marker(pytest.mark.node if _rank(item) else pytest.mark.cluster)
     others = [item for item in items if not item.path.is_relative_to(HERE)]
-    items[:] = others + sorted(ours, key=_needs_node)
+    items[:] = others + sorted(ours, key=_rank)
 
 
-def _needs_node(item: pytest.Item) -> bool:
-    return "node" in getattr(item, "fixturenames", ())
+def _rank(item: pytest.Item) -> int:
+    """0 without a node, 1 with one of its own, 2 with the session's, beside which no other can run."""
+    if "node" in getattr(item, "fixturenames", ()):
+        return 2
+    return int(item.get_closest_marker("node") is not None)
 
 
 @pytest.hookimpl(wrapper=True)

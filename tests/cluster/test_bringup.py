@@ -1,5 +1,6 @@
 """What the other tests build on: the API server answers, goes and comes back; nothing stays behind."""
 
+import os
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bringup import Cluster, CommandFailed, ControlPlane, Node, Unavailable, cache, images
+from bringup import Cluster, CommandFailed, ControlPlane, Node, Unavailable, cache, footprint, images
 
 
 def test_the_api_server_stores_what_it_is_given(api_server: Cluster, namespace: str) -> None:
@@ -54,6 +55,22 @@ def _config_map(name: str, **data: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
 
 
+def _traces(state: Path) -> set[str]:
+    """All by which a node can be noticed from outside of its namespaces."""
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    routes = Path("/proc/net/route").read_text().splitlines() + Path("/proc/net/ipv6_route").read_text().splitlines()
+    parameters = [Path("/proc/sys", name) for name in footprint.PARAMETERS]
+    return {
+        *_processes_of(state),
+        *(line for line in mounts if str(state) in line or "kubelet" in line),
+        *(line for line in routes if "weft-test" in line),
+        *(file.name for file in Path("/sys/class/net").iterdir() if file.name.startswith("weft-test")),
+        *(str(place) for place in Path("/sys/fs/cgroup").glob("**/weft-test")),
+        *(folder for folder in footprint.FOLDERS if Path(folder).exists()),
+        *(f"{file}={file.read_text()}" for file in parameters if file.exists()),
+    }
+
+
 def _processes_of(state: Path) -> list[str]:
     """Command lines of the processes that work in this folder."""
     lines = (_read(file) for file in Path("/proc").glob("[0-9]*/cmdline"))
@@ -65,6 +82,17 @@ def _read(file: Path) -> str:
         return file.read_text(errors="replace")
     except OSError:  # it has ended meanwhile
         return ""
+
+
+@pytest.mark.node
+@pytest.mark.skipif("KUBECONFIG" in os.environ, reason="where a cluster is given none is started")
+def test_a_node_puts_the_machine_back(tmp_path: Path) -> None:
+    before = _traces(tmp_path)
+    cluster = Node(tmp_path)
+    cluster.start()
+    assert _traces(tmp_path) - before
+    cluster.stop()
+    assert _traces(tmp_path) == before
 
 
 def test_a_pod_runs_and_a_service_leads_to_it(node: Cluster, namespace: str) -> None:

@@ -2,6 +2,10 @@
 
 `ControlPlane` starts in seconds and is enough for what only talks to the API; `Node` runs Pods too.
 `python -m bringup --help` is the same for people.
+
+Where from: `$KUBECONFIG`, if set, names the cluster that tests use, and nothing is started. Else the programs of
+`$KUBEBUILDER_ASSETS` or PATH; else they are built with Go, once, into `$WEFT_CACHE` (`~/.cache/weft` by default), and so
+are the images. A cluster that is given runs tests of Pods if `WEFT_IMAGES_LOADED=1` says that it has the images.
 """
 
 from bringup.cluster import Cluster, CommandFailed

@@ -6,14 +6,16 @@ of virtual interfaces leads into the node.
 
 import contextlib
 import os
+import time
 from pathlib import Path
 
+from bringup.errors import Failed
 from bringup.machine import hierarchies
 from bringup.network import disconnect
 
 CGROUP = "weft-test"
 _CGROUPS = (CGROUP, "k8s.io")  # ours, and the one that containerd makes unasked
-_PARAMETERS = (
+PARAMETERS = (
     "kernel/keys/root_maxbytes",
     "kernel/keys/root_maxkeys",
     "kernel/panic",
@@ -40,7 +42,7 @@ class Footprint:
     """Takes note of the machine when made; `restore` brings it back to that."""
 
     def __init__(self) -> None:
-        files = [Path("/proc/sys", name) for name in _PARAMETERS]
+        files = [Path("/proc/sys", name) for name in PARAMETERS]
         self._parameters = {file: file.read_text() for file in files if file.exists()}
         self._groups = [group for group in _groups(_CGROUPS) if group.name == CGROUP or not group.exists()]
         self._folders: list[Path] = []
@@ -61,16 +63,24 @@ class Footprint:
     def restore(self) -> None:
         """Put everything back; what is gone already is no error."""
         disconnect()
-        for group in self._groups:
-            for child, _, _ in os.walk(group, topdown=False):
-                with contextlib.suppress(OSError):
-                    Path(child).rmdir()
         for folder in reversed(self._folders):
             with contextlib.suppress(OSError):
                 folder.rmdir()
         for file, value in self._parameters.items():
             if file.read_text() != value:
                 file.write_text(value)
+        self._remove_groups()
+
+    def _remove_groups(self) -> None:
+        """What ran in them is dead; the kernel may take a moment to agree."""
+        deadline = time.monotonic() + 10
+        while left := [group for group in self._groups if group.exists()]:
+            if time.monotonic() > deadline:
+                raise Failed(f"still in use: {', '.join(map(str, left))}")
+            for group in left:
+                for child, _, _ in os.walk(group, topdown=False):
+                    with contextlib.suppress(OSError):
+                        Path(child).rmdir()
 
 
 def _groups(names: tuple[str, ...]) -> list[Path]:
