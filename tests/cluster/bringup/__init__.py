@@ -4,8 +4,8 @@
 `python -m bringup --help` is the same for people.
 
 Where from: `$KUBECONFIG`, if set, names the cluster that tests use, and nothing is started. Else the programs of
-`$KUBEBUILDER_ASSETS` or PATH; else they are built with Go, once, into `$WEFT_CACHE` (`~/.cache/weft` by default), and so
-are the images. A cluster that is given runs tests of Pods if `WEFT_IMAGES_LOADED=1` says that it has the images.
+`$KUBEBUILDER_ASSETS` or PATH; else they are built with Go, once, into `$WEFT_CACHE` (`~/.cache/weft` by default), where
+the images are kept too. On a cluster that is given, tests of Pods run if `WEFT_IMAGES_LOADED=1` says that it has them.
 """
 
 from bringup.cluster import Cluster, CommandFailed
