@@ -1,8 +1,8 @@
 """A pod's annotations about its sidecar: Istio's names, and Weft's own spelling of the same.
 
-`sidecar.istio.io/proxyCPU` may be written `weft.dev/proxyCPU`, and so may all that Weft reads; Weft's spelling wins
-where a pod has both. A value that can't be read refuses the pod: its author asked for something, and to guess at it
-could cost memory, traffic or protection. A name that nobody reads is a warning.
+`sidecar.istio.io/proxyCPU` may be written `weft.dev/proxyCPU`, and so may all options; Weft's spelling wins where a pod
+has both. A value that can't be read refuses the pod: its author asked for something, and to guess at it could cost
+memory, traffic or protection. A name that nobody reads is a warning.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +12,6 @@ from typing import Final, TypeVar
 from weft_core.injection import INJECT, ISTIO_INJECT, REVISION_LABEL
 from weft_core.model.base import nearest
 from weft_core.model.mistake import describe, one_line
-from weft_core.offline import TEMPLATES_ANNOTATION
 from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_injector.capture.annotations import PREFIX as TRAFFIC
 from weft_injector.settings import Traffic
@@ -49,11 +48,11 @@ _T = TypeVar("_T")
 
 
 def _names() -> Iterator[str]:
-    """All names that are read, as Istio writes them."""
+    """Names of options, as Istio writes them. The template is none: a gateway is known everywhere by Istio's name."""
     yield from (f"{SIDECAR}{name}" for name in _READ)
     yield from (f"{READINESS}{name}" for name in _READINESS)
     yield from Traffic().annotations()
-    yield from (PROXY_CONFIG, TEMPLATES_ANNOTATION)
+    yield PROXY_CONFIG
 
 
 _OWN_SPELLING: Final[Mapping[str, str]] = {f"{OWN}{name.rpartition('/')[2]}": name for name in _names()}
