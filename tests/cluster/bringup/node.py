@@ -85,6 +85,12 @@ class Node(ControlPlane):
             self._turn.close()
             self._turn = None
 
+    def restart_kubelet(self) -> None:
+        """End the kubelet and start it anew, as an upgrade of the node does; pods go on meanwhile."""
+        kubelet = next(worker for worker in self._workers if worker.name == "kubelet")
+        kubelet.stop()
+        kubelet.start()
+
     def load(self, archive: Path) -> None:
         """Load more images, from an archive of `podman save`."""
         _imported(self._import(archive))
