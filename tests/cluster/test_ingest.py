@@ -213,7 +213,8 @@ async def test_follows_changes_and_deletions_of_the_meshs_kinds(follow: Follow) 
         await mesh.until(lambda: mesh.hosts("a") == ("two",))
         await mesh.delete(VIRTUAL_SERVICES, "a")
         await mesh.until(lambda: not mesh.virtual_services())
-        assert not len(mesh.ingest.observations)
+        ref = ObjectRef(kind="VirtualService", namespace=mesh.namespace, name="a")
+        assert mesh.ingest.observations.get(ref) is None
 
 
 @pytest.mark.usefixtures("crds")

@@ -16,14 +16,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
-import kopf
 import structlog
 
 from weft_kube.login import Login
 from weft_kube.resource import Resource
+
+if TYPE_CHECKING:
+    import kopf
 
 Deliver = Callable[[str, str | None, Mapping[str, Any]], None]
 """Takes an event: kind, type (ADDED, MODIFIED, DELETED, or None from a list of kopf's) and the object."""
@@ -100,6 +102,8 @@ class KopfWatch:
             self._call(_finish, ended, error)
 
     async def _operate(self) -> None:
+        import kopf  # noqa: PLC0415 - half a second, in which nobody waits for it here
+
         _quieten()
         settings, loop = _settings(), asyncio.get_running_loop()
         working = loop.create_task(
@@ -115,7 +119,9 @@ class KopfWatch:
                 await session.close()
             await asyncio.sleep(_CLOSING)
 
-    def _registry(self) -> kopf.OperatorRegistry:
+    def _registry(self) -> "kopf.OperatorRegistry":
+        import kopf  # noqa: PLC0415
+
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry)
@@ -126,7 +132,9 @@ class KopfWatch:
             self._watch(registry, resource)
         return registry
 
-    def _watch(self, registry: kopf.OperatorRegistry, resource: Resource) -> None:
+    def _watch(self, registry: "kopf.OperatorRegistry", resource: Resource) -> None:
+        import kopf  # noqa: PLC0415
+
         @kopf.on.event(
             group=resource.group,
             version=resource.version,
@@ -179,7 +187,9 @@ def _finish(ended: asyncio.Future[None], error: BaseException | None) -> None:
         ended.set_exception(error if isinstance(error, Exception) else RuntimeError(repr(error)))
 
 
-def _settings() -> kopf.OperatorSettings:
+def _settings() -> "kopf.OperatorSettings":
+    import kopf  # noqa: PLC0415
+
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True  # the kinds are fixed, and CRDs need not be readable
