@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class Daemon:
             raise Failed(f"{self.name} has not been started")
         return children(self._process.pid)[0] if self._forks else self._process.pid
 
-    def start(self, environment: Mapping[str, str] | None = None) -> None:
+    def start(self) -> None:
         """Start it, with nothing to read from."""
         guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,6 @@ class Daemon:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **(environment or {})},
                 start_new_session=True,  # Ctrl-C is for the one who stops it in order
             ).result()
 

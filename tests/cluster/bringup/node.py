@@ -57,7 +57,7 @@ class Node(ControlPlane):
     def start(self) -> None:
         """Start all parts; returns when the node and its DNS are ready."""
         try:
-            self._turn = _take_turn()
+            self._turn = take_turn()
             self._footprint = Footprint()
             self._footprint.make()
             self._enter()
@@ -90,10 +90,6 @@ class Node(ControlPlane):
         kubelet = next(worker for worker in self._workers if worker.name == "kubelet")
         kubelet.stop()
         kubelet.start()
-
-    def load(self, archive: Path) -> None:
-        """Load more images, from an archive of `podman save`."""
-        _imported(self._import(archive))
 
     def run(self, *command: str | Path, timeout: float = 60) -> str:
         """What a command prints that is run on the node itself, as root: `ip`, `iptables-save`, `ctr`."""
@@ -182,7 +178,7 @@ class Node(ControlPlane):
             raise Failed(f"{error}\nThe kubelet's last words:\n{self._workers[-1].tail()}") from error
 
 
-def _take_turn() -> TextIOWrapper:
+def take_turn() -> TextIOWrapper:
     """Wait until no other node runs here; the lock goes with the file that is returned, or with this process."""
     lock = _LOCK.open("w")
     deadline = time.monotonic() + _TURN_SECONDS
