@@ -1,5 +1,6 @@
 """Certificates of a cluster, put together: the root, what is signed by it, and how it reaches those who trust it."""
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from datetime import timedelta
@@ -23,6 +24,9 @@ from weft_injector.renewer import SystemClock
 from weft_injector.serving import ServingCertificate, ServingMaterial, ServingOptions, reload, webhook_context
 from weft_injector.settings import ClusterFeatures, InjectionSettings
 from weft_kube.client import Api
+
+_LOOK = 1.0
+"""Seconds between two looks at the settings."""
 
 Part = tuple[Callable[[], Coroutine[Any, Any, object]], str]
 """A part that runs for ever, and its name."""
@@ -107,5 +111,21 @@ class Certificates:
         always = (self.root.lead, self._webhooks.lead)
         if Role.INJECTOR not in roles:
             return always
-        in_secrets = not self._settings().pod_certificates(self._features())
-        return (*always, self.bundles.lead, *((self._keeper.lead,) if in_secrets else ()))
+        return (*always, self.bundles.lead, self._keep_secrets)
+
+    async def _keep_secrets(self) -> None:
+        """Look after workloads' Secrets while they are the way: the settings may change, and the rights with them."""
+        keeping: asyncio.Task[None] | None = None
+        try:
+            while True:
+                wanted = not self._settings().pod_certificates(self._features())
+                if wanted and keeping is None:
+                    keeping = asyncio.create_task(self._keeper.lead(), name="workload Secrets")
+                elif keeping is not None and (keeping.done() or not wanted):
+                    keeping.cancel()
+                    await asyncio.gather(keeping, return_exceptions=not wanted)
+                    keeping = None
+                await asyncio.sleep(_LOOK)
+        finally:
+            if keeping is not None:
+                keeping.cancel()

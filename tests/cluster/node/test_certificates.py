@@ -48,6 +48,18 @@ def test_the_kubelet_makes_the_key_and_no_secret_has_one(shop: Shop) -> None:
     assert names.get_values_for_type(x509.DNSName) == ["details-v1.shop.workload"]
 
 
+@pytest.fixture
+def regardless_of_readiness(shop: Shop) -> Iterator[None]:
+    """Services keep pods that are not ready: a kubelet that starts anew takes all for unready until it has asked."""
+    services = ("bookshop-gateway", "productpage", "details")
+    for wanted in ("true", "false"):
+        for service in services:
+            shop.kubectl("patch", "service", service, "-p", f'{{"spec": {{"publishNotReadyAddresses": {wanted}}}}}')
+        if wanted == "true":
+            yield
+
+
+@pytest.mark.usefixtures("regardless_of_readiness")
 def test_a_new_key_and_certificate_of_the_kubelet_are_used_without_a_failed_request(shop: Shop, node: Cluster) -> None:
     """A kubelet that starts anew has lost the keys of its pods, and makes new ones: a renewal at once."""
     if not isinstance(node, Node):
