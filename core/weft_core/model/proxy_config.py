@@ -1,4 +1,8 @@
-"""ProxyConfig: settings of every proxy, as MeshConfig.defaultConfig. Those of gateways have effect so far."""
+"""ProxyConfig: settings of every proxy, as MeshConfig.defaultConfig.
+
+Two kinds have effect: those of gateways, in what the control plane serves, and those of a proxy's container, which
+injection reads.
+"""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -98,14 +102,13 @@ class ProxyConfig(OpenModel):
 
     UNSUPPORTED: ClassVar[frozenset[str]] = frozenset(
         {
-            "availabilityZone", "binaryPath", "caCertificatesPem", "concurrency", "configPath", "connectionSettings",
+            "availabilityZone", "binaryPath", "caCertificatesPem", "configPath", "connectionSettings",
             "controlPlaneAuthPolicy", "customConfigFile", "discoveryAddress", "discoveryRefreshDelay", "drainDuration",
             "envoyAccessLogService", "envoyMetricsService", "envoyMetricsServiceAddress", "extraStatTags",
-            "fileFlushInterval", "fileFlushMinSizeKb", "holdApplicationUntilProxyStarts", "image", "interceptionMode",
-            "meshId", "privateKeyProvider", "proxyAdminPort", "proxyBootstrapTemplatePath", "proxyHeaders",
-            "proxyMetadata", "proxyStatsMatcher", "readinessProbe", "runtimeValues", "sds", "serviceCluster",
-            "statNameLength", "statsCompression", "statsdUdpAddress", "statusPort", "terminationDrainDuration",
-            "tracing", "tracingServiceName", "zipkinAddress",
+            "fileFlushInterval", "fileFlushMinSizeKb", "image", "interceptionMode", "meshId", "privateKeyProvider",
+            "proxyAdminPort", "proxyBootstrapTemplatePath", "proxyHeaders", "proxyStatsMatcher", "readinessProbe",
+            "runtimeValues", "sds", "serviceCluster", "statNameLength", "statsCompression", "statsdUdpAddress",
+            "statusPort", "tracing", "tracingServiceName", "zipkinAddress",
         }
     )  # fmt: skip
 

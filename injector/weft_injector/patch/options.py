@@ -30,10 +30,8 @@ from weft_injector.quantity import FIX as QUANTITY_FIX
 from weft_injector.quantity import parse_quantity
 from weft_injector.settings import COMPONENTS_FIX, ClusterFeatures, InjectionSettings, LogLevel, component_levels_error
 
-_EFFECTIVE: Final = frozenset(
-    {"concurrency", "holdApplicationUntilProxyStarts", "interceptionMode", "proxyMetadata", "terminationDrainDuration"}
-)
-"""Fields of ProxyConfig that are in force here, although the control plane at run time does not read them."""
+_JUDGED_HERE: Final = "interceptionMode"
+"""The field of ProxyConfig that is without effect at run time, and about which `_check_mode` has its own words."""
 _NODE_METADATA: Final = "ISTIO_META_"
 _RESOURCES: Final = (
     ("requests", "cpu", "proxyCPU"),
@@ -160,7 +158,7 @@ def _own_config(annotations: Annotations) -> ProxyConfig | None:
         where = f"{format_path(mistake.path)}: " if mistake.path else ""
         if mistake.severity is Severity.ERROR:
             annotations.refuse(PROXY_CONFIG, f"{where}{mistake.message}", mistake.fix)
-        elif mistake.path[0] not in _EFFECTIVE:
+        elif mistake.path[0] != _JUDGED_HERE:
             annotations.warn(PROXY_CONFIG, f"{where}{mistake.message}", mistake.fix, mistake.code)
     if not isinstance(config, ProxyConfig):
         return None

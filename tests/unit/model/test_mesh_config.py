@@ -32,20 +32,20 @@ defaultServiceExportTo: [.]
 defaultHttpRetryPolicy: {attempts: 3}
 defaultConfig:
   gatewayTopology: {numTrustedProxies: 1, forwardClientCertDetails: APPEND_FORWARD}
+  concurrency: 2
+  holdApplicationUntilProxyStarts: true
+  proxyMetadata: {A: b}
+  terminationDrainDuration: 10s
 """
 CHECKED = """
 enableTracing: true
 defaultProviders: {tracing: [otel]}
 defaultConfig:
-  concurrency: 2
   discoveryAddress: istiod.istio-system.svc:15012
   drainDuration: 45s
-  holdApplicationUntilProxyStarts: true
   interceptionMode: TPROXY
   proxyAdminPort: 15000
-  proxyMetadata: {A: b}
   statusPort: 15020
-  terminationDrainDuration: 10s
   tracing: {sampling: 100, customTags: {a: {literal: {value: b}}}}
 extensionProviders:
 - name: otel
