@@ -164,6 +164,7 @@ def test_a_slip_of_the_pen_is_recognised(inject: Inject) -> None:
 def test_annotations_of_others_are_nobodys_business(inject: Inject) -> None:
     annotations = {
         "weft.dev/local-command": "./run",
+        "weft.dev/local-address": "127.0.0.1:9080",
         "example.com/sidecar.istio.io": "x",
         "prometheus.io/scrape": "true",
         "sidecar.istio.io/inject": "true",
