@@ -67,7 +67,7 @@ class Network:
     @classmethod
     def on_loopback(cls) -> "Network":
         """Without a node, on ports that are free now."""
-        api, etcd, peer = _free_ports(3)
+        api, etcd, peer = free_ports(3)
         return cls(address=LOOPBACK, api_port=api, etcd_port=etcd, etcd_peer_port=peer)
 
     @classmethod
@@ -95,7 +95,7 @@ class Network:
         return ",".join(family.services for family in self.families)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Loopback ports below the range of outgoing connections (ip(7), ip_local_port_range).
 
     From that range another process could take a port while the API server is away, or a client that retries could
