@@ -1,5 +1,7 @@
 """Names that people's dashboards, EnvoyFilters and habits depend on: Istio's, letter for letter."""
 
+import re
+
 from weft_core.problems import ObjectRef
 
 DEFAULT_DOMAIN = "cluster.local"
@@ -19,6 +21,8 @@ READINESS_PORT = 15021
 METRICS_PORT = 15090
 ADMIN_PORT = 15000
 HBONE_PORT = 15008
+
+_JOB_OF_CRON_JOB = re.compile(r"(.+)-\d{8,}")
 
 
 def outbound_cluster(port: int, subset: str, host: str) -> str:
@@ -88,3 +92,16 @@ SECRET_FILES = {
     ROOT_SECRET: f"{CERTIFICATES_DIRECTORY}/sds-rootca.json",
 }
 """File-based SDS documents by secret name."""
+
+
+def workload_name(kind: str, name: str, template_hash: str = "") -> str:
+    """What people call a workload: its Deployment or CronJob, or the owner `kind`/`name` of its pods as it is.
+
+    A Deployment's pods belong to a ReplicaSet, whose name ends in the hash of the pod template, which is also the pods'
+    label `pod-template-hash`; a CronJob's belong to a Job, whose name ends in the minute that it was due.
+    """
+    if kind == "ReplicaSet" and template_hash:
+        return name.removesuffix(f"-{template_hash}")
+    if kind == "Job" and (found := _JOB_OF_CRON_JOB.fullmatch(name)):
+        return found[1]
+    return name

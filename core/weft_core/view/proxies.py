@@ -7,6 +7,7 @@ from weft_core.graph import query
 from weft_core.ir.endpoint import Locality
 from weft_core.ir.service import Labels
 from weft_core.model import kubernetes as k8s
+from weft_core.names import workload_name
 from weft_core.proxy import LocalPorts, ProxyId, ProxyKind
 from weft_core.registry import Key, Registry
 from weft_core.view.selectors import client_label_keys, labels_of, project
@@ -77,18 +78,11 @@ def client_of(db: Registry, proxy: ProxyId) -> Client | None:
 
 
 def owner_name(pod: k8s.Pod) -> str:
-    """What people call a pod's workload: its Deployment, or whatever made it, or the pod itself.
-
-    A Deployment's pods belong to a ReplicaSet, whose name is the Deployment's and the hash of the pod template.
-    """
-    owners = [owner for owner in pod.metadata.owner_references if owner.controller]
-    if not owners:
+    """What people call a pod's workload: its Deployment, or whatever made it, or the pod itself."""
+    owner = next((found for found in pod.metadata.owner_references if found.controller), None)
+    if owner is None:
         return pod.name
-    owner = owners[0]
-    template_hash = pod.labels.get("pod-template-hash")
-    if owner.kind == "ReplicaSet" and template_hash and owner.name.endswith(f"-{template_hash}"):
-        return owner.name.removesuffix(f"-{template_hash}")
-    return owner.name
+    return workload_name(owner.kind, owner.name, pod.labels.get("pod-template-hash", ""))
 
 
 @query

@@ -31,7 +31,7 @@ from weft_injector.patch.workload import (
     CANONICAL_REVISION,
     canonical_name,
     canonical_revision,
-    workload_name,
+    workload_of,
 )
 from weft_injector.settings import ClusterFeatures, InjectionSettings
 
@@ -115,7 +115,7 @@ class _Patch:
         self._settings = surroundings.settings
         self._pod_certificates = self._settings.pod_certificates(surroundings.features)
         self._options = read_options(annotations, self._settings, surroundings.features, surroundings.proxy_defaults)
-        self._workload = surroundings.workload or workload_name(pod)
+        self._workload = surroundings.workload or workload_of(pod)
         self._result, self._spec = writable(document)
 
     @property
@@ -272,7 +272,7 @@ def _looked_at_again(
 
 def _mounted(document: Document, pod: Pod) -> Credentials | None:
     """Whose Secret a pod waits for that was given its sidecar elsewhere, by `weft inject` for one."""
-    found = Credentials(workload=workload_name(pod), service_account=pod.service_account)
+    found = Credentials(workload=workload_of(pod), service_account=pod.service_account)
     expected = certificate_volume(secret(found.workload, found.service_account))
     return found if expected in (document["spec"].get("volumes") or []) else None
 

@@ -2,34 +2,22 @@
 
 import re
 
-from weft_injector.patch.pod import Owner, Pod
+from weft_core.names import workload_name
+from weft_injector.patch.pod import Pod
 
 CANONICAL_NAME = "service.istio.io/canonical-name"
 CANONICAL_REVISION = "service.istio.io/canonical-revision"
 
 _LONGEST_LABEL = 63
-_CRON_JOB = re.compile(r"(.+)-\d{8,}")
 _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
-def workload_name(pod: Pod) -> str:
-    """What people call it: the Deployment, the CronJob, whatever made the pod, or the pod itself.
-
-    A Deployment's pods belong to a ReplicaSet, whose name ends in the hash of the pod template, a CronJob's to a Job,
-    whose name ends in the minute it was started at.
-    """
+def workload_of(pod: Pod) -> str:
+    """What people call it: the Deployment, the CronJob, whatever made the pod, or the pod itself."""
     owner = next((found for found in pod.metadata.owner_references if found.controller), None)
     if owner is None:
         return pod.metadata.name or pod.metadata.generate_name.rstrip("-.") or "unnamed"
-    return _maker(owner, pod.metadata.labels.get("pod-template-hash", ""))
-
-
-def _maker(owner: Owner, template_hash: str) -> str:
-    if owner.kind == "ReplicaSet" and template_hash:
-        return owner.name.removesuffix(f"-{template_hash}")
-    if owner.kind == "Job" and (found := _CRON_JOB.fullmatch(owner.name)):
-        return found[1]
-    return owner.name
+    return workload_name(owner.kind, owner.name, pod.metadata.labels.get("pod-template-hash", ""))
 
 
 def canonical_name(pod: Pod, workload: str) -> str:
