@@ -40,7 +40,7 @@ def main() -> None:
         cluster.start()
         try:
             cluster.kubectl("apply", "--server-side", "-f", ROOT / "charts/weft/files/crds")
-            asyncio.run(_fill(cluster.kubeconfig, options.services, options.pods))
+            asyncio.run(fill(cluster.kubeconfig, options.services, options.pods))
             times = [_start(cluster.kubeconfig) for _ in range(options.runs)]
         finally:
             cluster.stop()
@@ -111,8 +111,8 @@ async def _lag(lags: list[float]) -> None:
         lags.append(time.monotonic() - began - 0.001)
 
 
-async def _fill(kubeconfig: Path, services: int, pods: int) -> None:
-    """Create everything, many at a time."""
+async def fill(kubeconfig: Path, services: int, pods: int) -> None:
+    """Create so many Services, with an EndpointSlice each, and Pods in namespace `default`, many at a time."""
     from weft_kube.client import Api  # noqa: PLC0415
     from weft_kube.login import login  # noqa: PLC0415
     from weft_kube.resource import PODS, Resource  # noqa: PLC0415
