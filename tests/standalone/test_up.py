@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.envoy
 
-SMALL = ("gateway.yaml", "productpage.yaml")
+SMALL = ("gateway.yaml", "productpage.yaml", "routing.yaml")
 """One workload and a gateway: enough for tests of processes."""
 PRODUCTS = "/api/v1/products"
 REVIEWS = "/api/v1/products/0/reviews"
@@ -171,10 +171,10 @@ async def test_the_last_good_version_of_a_broken_file_stays_in_force(
     shop.apply("rule.yaml", good.replace("v3", "v2") + broken)
     await eventually(told)
     await sends_to("v3")
-    shop.edit("destination-rules.yaml", "name: productpage", "name: productpage  # everything else is read")
+    shop.edit("routing.yaml", "name: productpage", "name: productpage  # everything else is read")
     await asyncio.sleep(0.3)
     await sends_to("v3")
-    shop.edit("destination-rules.yaml", "name: productpage  # everything else is read", "name: productpage")
+    shop.edit("routing.yaml", "name: productpage  # everything else is read", "name: productpage")
     shop.apply("rule.yaml", good.replace("v3", "v1"))
     await eventually(lambda: sends_to("v1"))
 

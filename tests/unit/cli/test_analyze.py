@@ -15,6 +15,7 @@ import yaml
 Weft = Callable[..., Any]
 KEYS = ["code", "severity", "kind", "namespace", "name", "file", "line", "path", "message", "fix"]
 REPOSITORY = Path(__file__).parents[3]
+FEATURES = sorted((REPOSITORY / "examples/features").glob("*.yaml"))
 
 
 def test_a_finding_has_all_keys_in_this_order(weft: Weft, broken: Path) -> None:
@@ -111,8 +112,10 @@ def test_each_example_can_be_analyzed_alone(weft: Weft, path: Path) -> None:
     assert "IST0106" not in {finding["code"] for finding in json.loads(ended.stdout)}
 
 
-@pytest.mark.parametrize("feature", [None, *sorted(p.name for p in (REPOSITORY / "examples/features").glob("*.yaml"))])
-def test_the_sample_with_each_feature_has_no_error(weft: Weft, feature: str | None) -> None:
-    more = ("-f", REPOSITORY / "examples/features" / feature) if feature else ()
+@pytest.mark.parametrize(
+    "path", [None, REPOSITORY / "examples/canary.yaml", *FEATURES], ids=lambda path: path.name if path else "alone"
+)
+def test_the_sample_with_each_feature_has_nothing_to_complain_of(weft: Weft, path: Path | None) -> None:
+    more = ("-f", path) if path else ()
     ended = weft("analyze", "-f", REPOSITORY / "examples/bookshop", *more, "-o", "json")
     assert [f for f in json.loads(ended.stdout) if f["severity"] != "info"] == []

@@ -131,10 +131,21 @@ def test_selectors_of_deployments_do_not_overlap() -> None:
             assert owned == [one["metadata"]["name"]]
 
 
-def test_the_canary_names_the_versions_as_the_shop_does() -> None:
-    """Applied to a cluster it replaces the shop's DestinationRule of the same name: nothing may get lost by that."""
-    (canary,) = of_kind("DestinationRule", EXAMPLES / "canary.yaml")
-    assert canary in list(of_kind("DestinationRule", *BOOKSHOP))
+def test_the_canary_stands_beside_the_shop_and_routes_to_subsets_of_its_own() -> None:
+    """Rules of one host add up: it replaces no rule of the shop's, and needs none, to work in any other shop too."""
+    path = EXAMPLES / "canary.yaml"
+    test_a_feature_can_be_copied_in_beside_the_sample(path)
+    (rule,) = of_kind("DestinationRule", path)
+    (routes,) = of_kind("VirtualService", path)
+    named = {("reviews", subset["name"]) for subset in rule["spec"]["subsets"]}
+    assert set(destinations(routes["spec"])) == named
+
+
+def test_rules_are_applied_after_the_services_that_they_name() -> None:
+    """`kubectl apply -f FOLDER` goes by file name."""
+    kinds = [document["kind"] for document in objects(*BOOKSHOP) if document["kind"] != "Namespace"]
+    rules = {"DestinationRule", "Gateway", "VirtualService"}
+    assert [kind in rules for kind in kinds] == sorted(kind in rules for kind in kinds)
 
 
 @pytest.mark.parametrize(
