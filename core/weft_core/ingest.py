@@ -1,7 +1,8 @@
 """Ingest: a whole set of objects, as a folder or a list gives it, into the registry's tables.
 
 The set is compared with what the tables hold: what is equal disturbs nobody, what vanished is removed, and what is
-there but could not be read (`held`) keeps its last good version.
+there but could not be read (`held`) keeps its last good version. Where a security policy has none, its guard goes in
+force instead.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from weft_core.graph import Table
 from weft_core.model import kubernetes as k8s
+from weft_core.model.guard import Guard
 from weft_core.model.mesh_config import MeshConfig
 from weft_core.model.meta import Config
 from weft_core.offline import complete, pods_of
@@ -49,9 +51,13 @@ def replace_all(
     *,
     mesh: MeshConfig | None = None,
     held: Collection[ObjectRef] = (),
+    guards: Iterable[Guard] = (),
     injected: bool = False,
 ) -> None:
     """Make the registry hold exactly these objects, and the last good version of those in `held`.
+
+    `guards` stand in for the security policies among the latter: those in force are of policies that have no good
+    version.
 
     Workload objects (Deployments …) become Pods, because no controller does it here. `injected`: every Pod has a
     sidecar.
@@ -75,6 +81,7 @@ def replace_all(
     rows["pods"] = {(pod.namespace, pod.name): pod for pod in complete(pods, namespaces, injected=injected)}
     for name in _TABLES:
         _replace(getattr(registry, name), rows[name])
+    _replace(registry.unreadable_policies, _in_force(registry, guards, held))
     registry.mesh_config.put(MESH, mesh)
 
 
@@ -88,6 +95,17 @@ def _kept(table: Table[Any, Any], kind: str, keep: Collection[tuple[str, str, st
             (made_by.kind, namespace, made_by.name) in keep for made_by in makers
         ):
             yield key, row
+
+
+def _in_force(registry: Registry, guards: Iterable[Guard], held: Collection[ObjectRef]) -> dict[ObjectRef, Guard]:
+    """The guards of policies without a row: these, and earlier ones of what can now be read even less."""
+    table = registry.unreadable_policies
+    earlier = (guard for ref in held if (guard := table.peek(ref)) is not None)
+    return {
+        guard.ref: guard
+        for guard in (*earlier, *guards)
+        if (guard.ref.namespace, guard.ref.name) not in getattr(registry, CONFIG_KINDS[guard.ref.kind])
+    }
 
 
 def _replace(table: Table[Any, Any], rows: Mapping[Any, Any]) -> None:

@@ -11,6 +11,9 @@ The first of these that says something decides:
    labels count, `istio-injection=enabled`, then `istio.io/rev=REV`.
 6. The pod's label `weft.dev/rev`, or `istio.io/rev` where Istio's labels count: to choose a revision is to want one.
 
+Istio's word for a sidecar, `sidecar.istio.io/inject=true`, is left to Istio where nothing else asks for one of Weft's,
+and either the word is not to count, or the namespace or the pod carries another of Istio's labels, which don't count.
+
 The revision is the namespace's, else the pod's, else `default`. A value of 3 and 4 that is no boolean says nothing: a
 misspelt word must not take a pod out of the mesh.
 """
@@ -67,12 +70,14 @@ def choose(
     annotations: Mapping[str, str] = EMPTY,
     host_network: bool = False,
     istio_labels: bool = False,
+    istio_pod_labels: bool = True,
     own_namespace: str = "",
 ) -> Choice:
     """Decide for one pod.
 
     `labels`, `annotations` and `host_network` are the pod's; `istio_labels` says whether Istio's labels of namespaces
-    and revisions count; `own_namespace` is the control plane's.
+    and revisions count, `istio_pod_labels` whether a pod may ask in Istio's word; `own_namespace` is the control
+    plane's.
     """
     if namespace in EXCLUDED_NAMESPACES or namespace == own_namespace:
         return Choice(wanted=False, reason=f"namespace {namespace} never has sidecars")
@@ -80,11 +85,14 @@ def choose(
     if not wish.wanted and wish.reason:
         return wish
     own = _own_word(labels, "label") or _own_word(annotations, "annotation")
-    if own is not None and not own[0]:
-        return Choice(wanted=False, reason=own[1])
+    if own is not None and not own.wanted:
+        return Choice(wanted=False, reason=own.reason)
     revision_label = _present(labels, _revision_labels(istio_labels))
+    if own is not None and own.istios and not wish.wanted and not revision_label:
+        if not istio_pod_labels or (not istio_labels and _addresses_istio(namespace_labels, labels)):
+            return Choice(wanted=False, reason=f"{own.reason} is meant for Istio")
     revision = wish.revision or (labels[revision_label] if revision_label else "") or DEFAULT_REVISION
-    reason = own[1] if own else wish.reason or (f"the pod's label {revision_label}" if revision_label else "")
+    reason = own.reason if own else wish.reason or (f"the pod's label {revision_label}" if revision_label else "")
     if not reason:
         return Choice(wanted=False, reason="neither the pod nor its namespace asks for a sidecar")
     skipped = "the pod is on its node's network, whose traffic must not be captured" if host_network else ""
@@ -92,7 +100,12 @@ def choose(
 
 
 def choose_for(
-    pod: k8s.Pod, namespace: k8s.Namespace | None, *, istio_labels: bool = False, own_namespace: str = ""
+    pod: k8s.Pod,
+    namespace: k8s.Namespace | None,
+    *,
+    istio_labels: bool = False,
+    istio_pod_labels: bool = True,
+    own_namespace: str = "",
 ) -> Choice:
     """Decide for a pod as the API server has it."""
     return choose(
@@ -102,6 +115,7 @@ def choose_for(
         annotations=pod.annotations,
         host_network=pod.spec.host_network,
         istio_labels=istio_labels,
+        istio_pod_labels=istio_pod_labels,
         own_namespace=own_namespace,
     )
 
@@ -133,12 +147,28 @@ def _labelled(labels: Mapping[str, str], switch: str, choice: str) -> Choice:
     return Choice(wanted=False, reason="")
 
 
-def _own_word(found: Mapping[str, str], what: str) -> tuple[bool, str] | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Word:
+    """What a pod itself says."""
+
+    wanted: bool
+    istios: bool
+    reason: str
+
+
+def _own_word(found: Mapping[str, str], what: str) -> _Word | None:
     for key in (INJECT, ISTIO_INJECT):
         value = found.get(key, "").lower()
         if value in _TRUE or value in _FALSE:
-            return value in _TRUE, f"the pod's {what} {key}={value}"
+            return _Word(wanted=value in _TRUE, istios=key == ISTIO_INJECT, reason=f"the pod's {what} {key}={value}")
     return None
+
+
+def _addresses_istio(namespace_labels: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Whether the namespace or the pod names one of Istio's revisions, or says yes or no to its injection."""
+    if namespace_labels.get(ISTIO_NAMESPACE_LABEL) in {_ENABLED, _DISABLED}:
+        return True
+    return ISTIO_REVISION_LABEL in namespace_labels or ISTIO_REVISION_LABEL in labels
 
 
 def _revision_labels(istio_labels: bool) -> tuple[str, ...]:

@@ -108,6 +108,8 @@ class Code:
     """A ServiceEntry, or part of it, is out of force, because another object declares the same host."""
     UNKNOWN_EXTERNAL_NAME = "WEFT0019"
     """An ExternalName Service is another name of a host that the mesh does not know."""
+    UNREADABLE_POLICY = "WEFT0020"
+    """A security policy can't be read and has no earlier version: what it is about is closed until it can be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

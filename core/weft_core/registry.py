@@ -14,6 +14,7 @@ from weft_core.model import kubernetes as k8s
 from weft_core.model.authorization_policy import AuthorizationPolicy
 from weft_core.model.destination_rule import DestinationRule
 from weft_core.model.gateway import Gateway
+from weft_core.model.guard import Guard
 from weft_core.model.mesh_config import MeshConfig
 from weft_core.model.meta import Config
 from weft_core.model.peer_authentication import PeerAuthentication
@@ -23,6 +24,7 @@ from weft_core.model.sidecar import Sidecar
 from weft_core.model.virtual_service import VirtualService
 from weft_core.model.workload_entry import WorkloadEntry
 from weft_core.names import DEFAULT_DOMAIN, MESH_GATEWAY, resolve_host, service_host
+from weft_core.problems import ObjectRef
 from weft_core.proxy import LocalPorts
 
 Key = tuple[str, str]
@@ -70,6 +72,10 @@ class Registry(Graph):
         self.authorization_policies: Table[Key, Config[AuthorizationPolicy]] = Table(
             self, "authorization_policies", _namespaced
         )
+        self.unreadable_policies: Table[ObjectRef, Guard] = Table(
+            self, "unreadable_policies", lambda row: {"policies": ((row.ref.kind, row.ref.namespace),)}
+        )
+        """Security policies of which no version could ever be read. Never beside a row of the policy's own table."""
 
         self.services: Table[Key, k8s.Service] = Table(
             self,

@@ -13,6 +13,8 @@ from weft_core.model.request_authentication import target_mistakes
 from weft_core.model.scalars import Cidr, NonEmpty, is_cidr, refuse
 from weft_core.problems import Code, Severity
 
+DRY_RUN_ANNOTATION = "istio.io/dry-run"
+"""With the value "true", the policy is only tried out."""
 CONDITION_KEYS = (
     "source.ip", "source.namespace", "source.principal", "source.serviceAccount", "source.trustDomain", "remote.ip",
     "request.auth.principal", "request.auth.audiences", "request.auth.presenter", "destination.ip",

@@ -1,12 +1,13 @@
 """Decoding: one parsed document (YAML or JSON) into a mesh resource or a Kubernetes object, and its problems.
 
 Nothing here raises on users' input. An object with an error is refused as a whole, never in part: half a policy is
-another policy. The caller keeps the last good version in force. Warnings leave the object in force.
+another policy. The caller keeps the last good version in force, and where a security policy has none its `Guard`, which
+fails closed. Warnings leave the object in force.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from weft_core.model import kubernetes as k8s
 from weft_core.model.base import Model
 from weft_core.model.explain import parse
 from weft_core.model.frozen import EMPTY, FrozenDict
+from weft_core.model.guard import Guard, guard_of
 from weft_core.model.kinds import BY_API, Kind
 from weft_core.model.meta import Config, Meta
 from weft_core.model.mistake import Mistake, Path, describe, one_line
@@ -38,6 +40,8 @@ class Decoded:
     ref: ObjectRef
     object: Config[Any] | k8s.KubernetesObject | None = None
     problems: tuple[Problem, ...] = ()
+    guard: Guard | None = None
+    """What stands in for a security policy that is refused and has no earlier version."""
 
     @property
     def rejected(self) -> bool:
@@ -53,6 +57,13 @@ def decode(
     default_namespace: str = DEFAULT_NAMESPACE,
 ) -> Decoded:
     """Decode one document; `line_of` refines the line of each problem from the document's to the field's."""
+    decoded = _decode(document, source, line_of, default_namespace)
+    if decoded.rejected and isinstance(document, Mapping):
+        return replace(decoded, guard=guard_of(document, decoded.ref))
+    return decoded
+
+
+def _decode(document: object, source: Source, line_of: LineOf | None, default_namespace: str) -> Decoded:
     if not isinstance(document, Mapping):
         mistake = Mistake(
             message=f"an object is meant, and this is `{describe(document)}`", fix="write apiVersion, kind …"
@@ -159,8 +170,8 @@ def _ref(document: Mapping[Any, Any], default_namespace: str) -> ObjectRef:
     metadata: Mapping[Any, Any] = raw if isinstance(raw, Mapping) else {}
     return ObjectRef(
         kind=one_line(_text(document.get("kind"))),
-        namespace=one_line(_text(metadata.get("namespace"))) or default_namespace,
-        name=one_line(_text(metadata.get("name"))),
+        namespace=one_line(_name(metadata.get("namespace"))) or default_namespace,
+        name=one_line(_name(metadata.get("name"))),
     )
 
 
@@ -218,6 +229,11 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nulls(item) for item in value if item is not None]
     return value
+
+
+def _name(value: object) -> str:
+    """A name that is only digits is a number to YAML: a mistake, of which it is plain what was meant."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
 
 
 def _text(value: object) -> str:

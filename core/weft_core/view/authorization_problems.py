@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 from weft_core.graph import query
 from weft_core.ir.service import Protocol
-from weft_core.model.authorization_policy import Action, AuthorizationPolicy, Rule
+from weft_core.model.authorization_policy import DRY_RUN_ANNOTATION, Action, AuthorizationPolicy, Rule
 from weft_core.model.meta import Config
 from weft_core.model.mistake import Path
 from weft_core.problems import Code, Problem, Severity
 from weft_core.registry import Key, Registry
-from weft_core.view.authorization import DRY_RUN_ANNOTATION
 from weft_core.view.authorization_rules import http_attributes
 from weft_core.view.finding import finding
 from weft_core.view.policy_scope import concerns, match_labels, policy_namespaces, targets

@@ -12,6 +12,7 @@ from weft_core.graph import query
 from weft_core.ir.service import Labels
 from weft_core.model.base import PolicySelector, PolicyTargetReference
 from weft_core.registry import Registry
+from weft_core.view.guards import REFUSING_KINDS, guards_of
 from weft_core.view.mesh import root_namespace
 from weft_core.view.peer_authentication import peer_authentication_label_keys
 from weft_core.view.selectors import selects
@@ -77,5 +78,6 @@ def policy_label_keys(db: Registry, namespace: str) -> frozenset[str]:
 def _selector_keys(db: Registry, namespace: str) -> frozenset[str]:
     specs: list[Scoped] = [row.spec for row in db.authorization_policies.rows("namespace", namespace)]
     specs += [row.spec for row in db.request_authentications.rows("namespace", namespace)]
+    specs += [guard for kind in REFUSING_KINDS for guard in guards_of(db, kind, namespace)]
     attached = {GATEWAY_NAME_LABEL for spec in specs if targets(spec)}
     return frozenset(attached | {key for spec in specs for key in match_labels(spec)})

@@ -6,11 +6,12 @@ from typing import Any
 from weft_core.graph import Table, query
 from weft_core.graph.engine import Query
 from weft_core.problems import Problem, by_severity
-from weft_core.registry import Key, Registry
+from weft_core.registry import Registry
 from weft_core.view.authorization_problems import authorization_policy_problems
 from weft_core.view.client_secrets import credential_problems
 from weft_core.view.destination_rule_problems import destination_rule_problems
 from weft_core.view.gateway_problems import gateway_problems
+from weft_core.view.guard_problems import guard_problems
 from weft_core.view.peer_authentication_problems import peer_authentication_problems
 from weft_core.view.request_authentication_problems import request_authentication_problems
 from weft_core.view.service_entry_problems import service_entry_problems, workload_entry_problems
@@ -18,11 +19,11 @@ from weft_core.view.service_problems import service_problems
 from weft_core.view.sidecar_problems import sidecar_problems
 from weft_core.view.virtual_service_problems import virtual_service_problems
 
-Check = Query[[Key], tuple[Problem, ...]]
-"""All findings of one sort about one object."""
+Check = Query[[Any], tuple[Problem, ...]]
+"""All findings of one sort about one object, by its key in the table."""
 
 
-def checks(db: Registry) -> Iterator[tuple[Table[Key, Any], Check]]:
+def checks(db: Registry) -> Iterator[tuple[Table[Any, Any], Check]]:
     """The tables of objects that findings are about, with what finds them."""
     yield db.virtual_services, virtual_service_problems
     yield db.destination_rules, destination_rule_problems
@@ -34,6 +35,7 @@ def checks(db: Registry) -> Iterator[tuple[Table[Key, Any], Check]]:
     yield db.peer_authentications, peer_authentication_problems
     yield db.request_authentications, request_authentication_problems
     yield db.authorization_policies, authorization_policy_problems
+    yield db.unreadable_policies, guard_problems
     yield db.services, service_problems
 
 

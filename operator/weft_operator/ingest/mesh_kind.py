@@ -1,7 +1,8 @@
 """One of the mesh's own kinds: from events and lists, whichever is newer, into its table of the registry.
 
 An object with an error is refused as a whole. Its last good version stays in force, as when a file is saved with a
-mistake under `weft up`, and `Observations` says what is wrong with the new one.
+mistake under `weft up`, and `Observations` says what is wrong with the new one. A security policy that has no good
+version leaves its guard, which fails closed.
 """
 
 import asyncio
@@ -61,6 +62,7 @@ class MeshKind:
         self.resource: Resource | None = None
         """Where the cluster serves it; None where it does not."""
         self._table: Table[Key, Config[Any]] = getattr(registry, CONFIG_KINDS[kind.kind])
+        self._guards = registry.unreadable_policies
         self._arrivals: Arrivals[Key] = Arrivals()
         self._observations = observations
         self._revision = revision
@@ -107,8 +109,9 @@ class MeshKind:
     def absent(self) -> None:
         """The cluster does not serve the kind, or no longer: there is nothing of it."""
         self.resource = None
-        for key in self._table:
-            self._drop(key, "vanished")
+        known = [observed for ref, observed in self._observations.items() if ref.kind == self.kind.kind]
+        for observed in known:
+            self._drop((observed.namespace, observed.name), "vanished")
         self._arrivals = Arrivals()
         self._metrics.listed(self.kind.kind)
 
@@ -124,6 +127,7 @@ class MeshKind:
         elif row is not None and row.meta.uid != uid:
             row = None  # of a namesake that is gone
         self._table.put(key, row)
+        self._guards.put(self._ref(key), decoded.guard if row is None else None)
         self._metrics.events.labels(self.kind.kind, "rejected" if decoded.rejected else "put").inc()
         self._observations.put(
             Observed(
@@ -140,13 +144,17 @@ class MeshKind:
         self._changed()
 
     def _drop(self, key: Key, how: str) -> None:
-        ref = ObjectRef(kind=self.kind.kind, namespace=key[0], name=key[1])
+        ref = self._ref(key)
         if self._table.peek(key) is None and self._observations.get(ref) is None:
             return
         self._metrics.events.labels(self.kind.kind, how).inc()
         self._table.put(key, None)
+        self._guards.put(ref, None)
         self._observations.remove(ref)
         self._changed()
+
+    def _ref(self, key: Key) -> ObjectRef:
+        return ObjectRef(kind=self.kind.kind, namespace=key[0], name=key[1])
 
     def _is_foreign(self, labels: Mapping[str, str]) -> bool:
         """Whether it is meant for another revision alone."""

@@ -79,7 +79,8 @@ def changed(before: Findings, after: Findings) -> set[ObjectRef]:
 def about(observed: Observed, findings: Findings) -> tuple[Problem, ...]:
     """All that is to be said about an object's newest version, worst first.
 
-    What the views find is about the version in force, and says nothing of one that is refused.
+    What the views find is about the version in force, and says nothing of a newer one that is refused. Where none is in
+    force, it is what follows from that.
     """
-    viewed = () if observed.rejected else findings.get(observed.ref, ())
+    viewed = () if observed.rejected and observed.in_force else findings.get(observed.ref, ())
     return by_severity((*observed.problems, *viewed))
