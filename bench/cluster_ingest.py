@@ -60,17 +60,18 @@ def _start(kubeconfig: Path) -> float:
 async def _follow(kubeconfig: Path) -> None:
     """The child: ingest until it is complete."""
     began = time.monotonic()
-    from prometheus_client import CollectorRegistry  # noqa: PLC0415 - imports are part of what is measured
+    from weft_cli import garbage  # noqa: PLC0415 - imports are part of what is measured
+
+    garbage.look_rarely()
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415
 
     from weft_cli import logging as weft_logging  # noqa: PLC0415
-    from weft_cli.control_plane import tune_garbage_collector  # noqa: PLC0415
     from weft_core.registry import Registry  # noqa: PLC0415
     from weft_kube.client import Api  # noqa: PLC0415
     from weft_kube.login import login  # noqa: PLC0415
     from weft_operator.ingest.run import Ingest, IngestOptions  # noqa: PLC0415
 
     weft_logging.configure()
-    tune_garbage_collector()
     who = login(kubeconfig)
     imported = time.monotonic()
     db = Registry()

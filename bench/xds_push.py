@@ -24,7 +24,7 @@ import structlog
 from bench.mesh import Mesh
 from prometheus_client import CollectorRegistry
 
-from weft_cli.control_plane import tune_garbage_collector
+from weft_cli import garbage
 from weft_core.proxy import ProxyId
 from weft_core.spiffe import SpiffeId
 from weft_injector.ca.authority import Authority
@@ -215,7 +215,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    tune_garbage_collector()
+    garbage.look_rarely()
     bench = Bench(options)
     figures = asyncio.run(bench.run())
     print(table(figures))

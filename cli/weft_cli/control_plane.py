@@ -3,7 +3,6 @@
 Everything lives in one event loop, and is wired here and nowhere else.
 """
 
-import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,14 +23,6 @@ from weft_xds.resources import CATALOG
 from weft_xds.server import ServerOptions, TlsMaterial, XdsServer
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-
-def tune_garbage_collector() -> None:
-    """Look for cycles less often: a control plane keeps hundreds of thousands of objects and makes few cycles.
-
-    With Python's own thresholds a third of the first synchronisation of 1,000 services is spent looking.
-    """
-    gc.set_threshold(50_000, 20, 100)
 
 
 @dataclass(slots=True)

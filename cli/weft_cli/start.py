@@ -13,6 +13,9 @@ def main() -> None:
         from weft_cli.drain import main as hook  # noqa: PLC0415
 
         sys.exit(hook(sys.argv[1:]))
+    from weft_cli import garbage  # noqa: PLC0415
+
+    garbage.look_rarely()
     from weft_cli.main import main as command  # noqa: PLC0415
 
     command()

@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from weft_cli import http
-from weft_cli.control_plane import ControlPlane, tune_garbage_collector
+from weft_cli.control_plane import ControlPlane
 from weft_cli.news import News
 from weft_cli.serve.address import split_address
 from weft_cli.serve.certificates import Certificates
@@ -52,7 +52,6 @@ def serve_cluster(options: ClusterOptions) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. Raises EnvironmentFault where it cannot start."""
     for address in (options.xds, options.http, options.webhooks):
         split_address(address)
-    tune_garbage_collector()
     return asyncio.run(_serve(options))
 
 
@@ -211,11 +210,12 @@ class _Replica:
         self._written.set()
 
     def _scope(self) -> Scope:
-        options = self._options
+        options, settings = self._options, self._settings.value
         return Scope(
             own_namespace=options.namespace,
             revision=options.revision,
-            istio_labels=self._settings.value.istio_labels,
+            istio_labels=settings.istio_labels,
+            istio_pod_labels=settings.istio_pod_labels,
         )
 
     def _mesh_namespaces(self) -> frozenset[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from weft_cli import http
-from weft_cli.control_plane import ControlPlane, tune_garbage_collector
+from weft_cli.control_plane import ControlPlane
 from weft_cli.folder import FolderSource, Loaded
 from weft_cli.news import News
 from weft_cli.serve.address import split_address
@@ -50,7 +50,6 @@ def serve_folder(
             f"--xds-plaintext {xds_plaintext}: without TLS anybody could claim to be any proxy; "
             "name a loopback address, or use --xds"
         )
-    tune_garbage_collector()
     return asyncio.run(_Serve(config_dir, mesh_config).run(xds, http_address, state_dir, xds_plaintext))
 
 
@@ -93,7 +92,7 @@ class _Serve:
     async def _reload(self) -> Loaded:
         loaded = await asyncio.to_thread(self._source.read)
         registry = self._control_plane.registry
-        replace_all(registry, loaded.objects, mesh=loaded.mesh, held=loaded.held)
+        replace_all(registry, loaded.objects, mesh=loaded.mesh, held=loaded.held, guards=loaded.guards)
         self._control_plane.fanout.commit()
         for problem in self._news.of((*loaded.problems, *self._source.locate(all_problems(registry)))):
             self._tell(problem)

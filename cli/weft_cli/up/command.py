@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from weft_cli import logging as weft_logging
-from weft_cli.control_plane import ControlPlane, tune_garbage_collector
+from weft_cli.control_plane import ControlPlane
 from weft_cli.envoy import find_envoy
 from weft_cli.folder import FolderSource
 from weft_cli.up.events import Listener
@@ -44,7 +44,6 @@ def run_up(
         raise EnvironmentFault(f"{folder} is no folder: name the one with the YAML of your services")
     binary = find_envoy(envoy)
     weft_logging.configure(level=logging.WARNING)
-    tune_garbage_collector()
     return asyncio.run(_Up(folder, binary, log_dir, color, certificate_lifetime).run())
 
 

@@ -1,10 +1,10 @@
 """Logging in: from a kubeconfig, from the pod's own account, or not at all."""
 
+import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from kubernetes.config import incluster_config
 
 from weft_core.errors import EnvironmentFault
 from weft_injector.ca.authority import Authority
@@ -21,6 +21,19 @@ current-context: x
 """
 
 
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pod's service account, as the kubelet mounts it."""
+    folder = tmp_path / "serviceaccount"
+    folder.mkdir()
+    (folder / "token").write_text("first")
+    (folder / "ca.crt").write_text(_a_root())
+    monkeypatch.setattr(module, "_ACCOUNT", folder)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    return folder
+
+
 def test_a_kubeconfig_says_where_and_who(tmp_path: Path) -> None:
     file = tmp_path / "config"
     file.write_text(KUBECONFIG)
@@ -30,18 +43,39 @@ def test_a_kubeconfig_says_where_and_who(tmp_path: Path) -> None:
     assert found.tls is not None
 
 
-def test_a_pod_uses_its_accounts_token_and_reads_it_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    token, roots = tmp_path / "token", tmp_path / "ca.crt"
-    token.write_text("first")
-    roots.write_text(_a_root())
-    monkeypatch.setattr(module, "_TOKEN", str(token))
-    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(roots))
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+def test_a_pod_uses_its_accounts_token_and_reads_it_anew(account: Path) -> None:
     found = login()
     assert found.server == "https://10.0.0.1:443"
-    assert found.authorization().lower() == "bearer first"
+    assert found.tls is not None
+    assert found.tls.verify_mode is ssl.CERT_REQUIRED
+    assert found.authorization() == "Bearer first"
+    (account / "token").write_text("second\n")
+    assert found.authorization() == "Bearer second"
+
+
+def test_a_pod_of_an_ipv6_cluster_writes_the_address_in_brackets(
+    account: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00:10::1")
+    assert login().server == "https://[fd00:10::1]:443"
+
+
+def test_a_pod_that_is_not_told_the_server_says_so(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_PORT")
+    with pytest.raises(EnvironmentFault, match="KUBERNETES_SERVICE_PORT"):
+        login()
+
+
+def test_a_pod_without_the_servers_root_trusts_nobody(account: Path) -> None:
+    (account / "ca.crt").unlink()
+    with pytest.raises(EnvironmentFault, match="no way into a Kubernetes cluster"):
+        login()
+
+
+def test_a_named_kubeconfig_beats_the_pods_account(account: Path, tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text(KUBECONFIG)
+    assert login(file).authorization() == "Bearer sesame"
 
 
 def test_no_way_in_is_explained(tmp_path: Path) -> None:
