@@ -88,9 +88,9 @@ def choose(
     if own is not None and not own.wanted:
         return Choice(wanted=False, reason=own.reason)
     revision_label = _present(labels, _revision_labels(istio_labels))
-    if own is not None and own.istios and not wish.wanted and not revision_label:
-        if not istio_pod_labels or (not istio_labels and _addresses_istio(namespace_labels, labels)):
-            return Choice(wanted=False, reason=f"{own.reason} is meant for Istio")
+    to_istio = not istio_pod_labels or (not istio_labels and _addresses_istio(namespace_labels, labels))
+    if own is not None and own.istios and to_istio and not (wish.wanted or revision_label):
+        return Choice(wanted=False, reason=f"{own.reason} is meant for Istio")
     revision = wish.revision or (labels[revision_label] if revision_label else "") or DEFAULT_REVISION
     reason = own.reason if own else wish.reason or (f"the pod's label {revision_label}" if revision_label else "")
     if not reason:

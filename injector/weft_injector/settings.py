@@ -168,6 +168,9 @@ class InjectionSettings(Model):
     istio_labels: Bool = Field(
         False, description="Whether namespaces' labels istio-injection and istio.io/rev count beside Weft's."
     )
+    istio_pod_labels: Bool = Field(
+        True, description="Whether sidecar.istio.io/inject=true asks for a sidecar where the namespace says nothing."
+    )
     native_sidecar: Switch = Field(
         Switch.AUTO, description="An init container that keeps running: auto: 1.29 and later."
     )

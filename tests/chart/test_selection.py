@@ -92,37 +92,30 @@ class Cluster:
         ]
 
 
-def due(namespace: Labels, pod: Labels, *, istio: bool) -> str | None:
+def due(namespace: Labels, pod: Labels, *, istio: bool, istio_pods: bool = True) -> str | None:
     """The revision that the injector's own rule names."""
-    choice = choose(namespace="shop", namespace_labels=namespace, labels=pod, istio_labels=istio)
+    choice = choose(
+        namespace="shop", namespace_labels=namespace, labels=pod, istio_labels=istio, istio_pod_labels=istio_pods
+    )
     return choice.revision if choice.wanted else None
 
 
-def is_istios(namespace: Labels, pod: Labels, *, istio: bool) -> bool:
-    """Whether Istio's word of a pod is left to Istio, because it stands beside another word that only Istio heeds."""
-    asks = pod.get(INJECT) in {None, "odd"} and pod.get(ISTIO_INJECT) == "true" and REVISION_LABEL not in pod
-    handed = namespace.get(ISTIO_NAMESPACE_LABEL) in {"enabled", "disabled"} or ISTIO_REVISION_LABEL in {
-        *namespace,
-        *pod,
-    }
-    silent = REVISION_LABEL not in namespace and namespace.get(NAMESPACE_LABEL) != "enabled"
-    return not istio and asks and handed and silent
-
-
-@pytest.mark.parametrize("istio", [False, True])
-def test_a_pod_is_sent_to_the_one_revision_that_the_rule_names(render: Callable[..., Any], istio: bool) -> None:
+@pytest.mark.parametrize(("istio", "istio_pods"), list(itertools.product([False, True], repeat=2)))
+def test_a_pod_is_sent_to_the_one_revision_that_the_rule_names(
+    render: Callable[..., Any], istio: bool, istio_pods: bool
+) -> None:
     """Never to two, never twice, and to nobody only where nobody is due.
 
     Where nobody is due a pod may still be sent, to be told so by the injector: a word that is no boolean is one that a
     selector cannot tell from an annotation's.
     """
-    cluster = Cluster(render, "default", "canary", compat={"istioLabels": istio})
+    cluster = Cluster(render, "default", "canary", compat={"istioLabels": istio, "istioPodLabels": istio_pods})
     for namespace in NAMESPACES:
         for pod in PODS:
-            revision = due(namespace, pod, istio=istio)
+            revision = due(namespace, pod, istio=istio, istio_pods=istio_pods)
             asked = cluster.asked(namespace, pod)
             assert len(asked) <= 1, (namespace, pod)
-            if revision in {"default", "canary"} and not is_istios(namespace, pod, istio=istio):
+            if revision in {"default", "canary"}:
                 assert asked == [revision], (namespace, pod)
             elif asked:
                 assert pod.get(INJECT) == "odd", (namespace, pod)

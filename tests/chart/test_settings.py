@@ -16,7 +16,7 @@ EVERYTHING = {
     "revision": "canary",
     "clusterDomain": "corp.example",
     "image": {"repository": "mirror/weft", "digest": f"sha256:{'0' * 64}", "pullSecrets": ["mirror"]},
-    "compat": {"istioLabels": True},
+    "compat": {"istioLabels": True, "istioPodLabels": False},
     "certificates": {"delivery": "secrets", "lifetime": "12h"},
     "injection": {
         "nativeSidecar": "disabled",
@@ -81,6 +81,7 @@ def test_values_arrive(settings: Callable[..., Any]) -> None:
     assert injection.image == f"mirror/weft@sha256:{'0' * 64}"
     assert injection.image_pull_secrets == ("mirror",)
     assert (injection.namespace, injection.revision, injection.istio_labels) == ("mesh", "canary", True)
+    assert not injection.istio_pod_labels
     assert injection.xds_address == "weft-canary.mesh.svc:15012"
     assert injection.cluster_domain == "corp.example"
     assert injection.certificates.delivery is Delivery.SECRETS

@@ -58,6 +58,7 @@ def decide(
         annotations=pod.metadata.annotations,
         host_network=pod.spec.host_network,
         istio_labels=settings.istio_labels,
+        istio_pod_labels=settings.istio_pod_labels,
         own_namespace=settings.namespace,
     )
     if not choice.wanted:

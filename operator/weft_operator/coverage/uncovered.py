@@ -17,11 +17,12 @@ FINISHED = frozenset({"Succeeded", "Failed"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What the control plane injects: its revision, its own namespace, and whether Istio's labels count."""
+    """What the control plane injects: its revision, its own namespace, and which of Istio's labels count."""
 
     own_namespace: str
     revision: str = DEFAULT_REVISION
     istio_labels: bool = False
+    istio_pod_labels: bool = True
 
 
 @query
@@ -49,5 +50,11 @@ def lacking(db: Registry, key: Key, scope: Scope) -> str:
     if pod.metadata.deletion_timestamp or pod.status.phase in FINISHED:
         return ""
     namespace = db.namespaces.get(key[0])
-    choice = choose_for(pod, namespace, istio_labels=scope.istio_labels, own_namespace=scope.own_namespace)
+    choice = choose_for(
+        pod,
+        namespace,
+        istio_labels=scope.istio_labels,
+        istio_pod_labels=scope.istio_pod_labels,
+        own_namespace=scope.own_namespace,
+    )
     return choice.reason if choice.by(scope.revision) else ""

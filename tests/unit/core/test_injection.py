@@ -99,6 +99,26 @@ def test_istios_labels_count_only_where_they_are_asked_for() -> None:
     assert choose(namespace="shop", labels={"istio.io/rev": "canary"}, istio_labels=True).by("canary")
 
 
+def test_istios_word_of_a_pod_is_left_to_istio_beside_labels_that_only_istio_heeds() -> None:
+    """So no pod gets two proxies where both meshes inject, and none is missed that the webhook is never asked about."""
+    for labels in ({"istio-injection": "enabled"}, {"istio-injection": "disabled"}, {"istio.io/rev": "canary"}):
+        assert not choose(namespace="shop", namespace_labels=labels, labels=ISTIO_WANTED).wanted
+        assert choose(namespace="shop", namespace_labels=labels, labels=WANTED | ISTIO_WANTED).wanted
+        assert choose(namespace="shop", namespace_labels=labels | ENABLED, labels=ISTIO_WANTED).wanted
+    assert not choose(namespace="shop", labels=ISTIO_WANTED | {"istio.io/rev": "canary"}).wanted
+    assert choose(namespace="shop", labels=ISTIO_WANTED | {"weft.dev/rev": "canary"}).by("canary")
+
+
+def test_istios_word_of_a_pod_can_be_left_to_istio_altogether() -> None:
+    def wanted(namespace: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+        return choose(namespace="shop", namespace_labels=namespace, labels=labels, istio_pod_labels=False).wanted
+
+    assert not wanted({}, ISTIO_WANTED)
+    assert wanted({}, WANTED)
+    assert wanted(ENABLED, ISTIO_WANTED)
+    assert not wanted(ENABLED, ISTIO_UNWANTED)
+
+
 def test_istios_injection_label_goes_before_its_revision() -> None:
     """Istio's upgrade guide: the one must be taken off before the other has an effect."""
     both = {"istio-injection": "enabled", "istio.io/rev": "canary"}

@@ -64,6 +64,17 @@ def test_istios_labels_count_where_that_is_set(inject: Inject) -> None:
         assert inject(pod(), settings=settings, namespace_labels=labels).decision.action is Action.INJECT
 
 
+def test_istios_word_of_a_pod_is_left_to_istio_where_that_is_set(inject: Inject) -> None:
+    asking = pod()
+    asking["metadata"]["labels"] = {"sidecar.istio.io/inject": "true"}
+    assert inject(asking, namespace_labels={}).decision.action is Action.INJECT
+    found = inject(asking, settings={"istioPodLabels": False}, namespace_labels={})
+    assert (found.decision.action, found.decision.reason) == (
+        Action.SKIP,
+        "the pod's label sidecar.istio.io/inject=true is meant for Istio",
+    )
+
+
 @pytest.mark.parametrize(
     ("spec", "reason"), [({"hostNetwork": True}, "node's network"), ({"os": {"name": "windows"}}, "Windows")]
 )

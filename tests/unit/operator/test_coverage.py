@@ -87,6 +87,11 @@ spec: {containers: [{name: app}]}
 ---
 apiVersion: v1
 kind: Pod
+metadata: {name: istio-asking, namespace: plain, uid: u-asking, labels: {sidecar.istio.io/inject: "true"}}
+spec: {containers: [{name: app}]}
+---
+apiVersion: v1
+kind: Pod
 metadata: {name: weft-0, namespace: weft-system}
 spec: {containers: [{name: weft}]}
 ---
@@ -124,12 +129,17 @@ def names(db: Registry, **settings: object) -> set[str]:
 
 
 def test_pods_that_somebody_wants_in_the_mesh_and_that_are_not(db: Registry) -> None:
-    assert names(db) == {"bare", "wanting"}
+    assert names(db) == {"bare", "wanting", "istio-asking"}
+
+
+def test_nobody_is_missed_whom_the_webhook_is_never_asked_about(db: Registry) -> None:
+    """Where compat.istioPodLabels is off, the chart's selectors leave out pods that ask in Istio's word."""
+    assert names(db, istio_pod_labels=False) == {"bare", "wanting"}
 
 
 def test_other_revisions_and_labels_are_looked_after_by_whom_they_concern(db: Registry) -> None:
     assert names(db, revision="canary") == {"canaries"}
-    assert names(db, istio_labels=True) == {"bare", "wanting", "istios"}
+    assert names(db, istio_labels=True) == {"bare", "wanting", "istio-asking", "istios"}
 
 
 def test_a_change_asks_about_the_pods_that_it_concerns(db: Registry) -> None:
@@ -148,8 +158,8 @@ def test_each_pod_is_told_of_once_and_all_are_counted(db: Registry) -> None:
     recorder = Recorder()
     watch.tell(recorder)
     watch.tell(recorder)
-    assert {happening.uid for happening in recorder.happenings} == {"u-bare", "u-wanting"}
-    assert len(recorder.happenings) == 2
+    assert {happening.uid for happening in recorder.happenings} == {"u-bare", "u-wanting", "u-asking"}
+    assert len(recorder.happenings) == 3
     assert commits
     assert metrics.get_sample_value("weft_pods_without_sidecar", {"namespace": "shop"}) == 1
     db.pods.put(("shop", "bare"), None)
