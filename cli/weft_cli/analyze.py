@@ -20,7 +20,7 @@ def run_analyze(
     source = FolderSource(paths, mesh_config)
     loaded = source.read()
     registry = Registry(Settings(derive_endpoints=True))
-    replace_all(registry, loaded.objects, mesh=loaded.mesh)
+    replace_all(registry, loaded.objects, mesh=loaded.mesh, guards=loaded.guards)
     problems = by_severity((*loaded.problems, *source.locate(all_problems(registry))))
     terminal = sys.stdout.isatty()
     coloured = terminal if color is None else color

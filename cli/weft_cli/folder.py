@@ -1,13 +1,14 @@
 """Sets of YAML files as a source of objects. A file that did not change since the last reading is not parsed again."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from weft_cli.sources import read_sources
-from weft_core.load.folder import LoadedObject, LoadResult, load_file, merge
+from weft_core.load.folder import Guarded, LoadedObject, LoadResult, load_file, merge
 from weft_core.load.locate import Locator
 from weft_core.load.mesh import NAMES, is_mesh_config_map, load_mesh_config, mesh_config_of
+from weft_core.model.guard import Guard
 from weft_core.model.kubernetes import ConfigMap
 from weft_core.model.mesh_config import MeshConfig
 from weft_core.problems import ObjectRef, Problem, Source
@@ -23,6 +24,8 @@ class Loaded:
     problems: tuple[Problem, ...]
     held: frozenset[ObjectRef]
     """Objects that are there but can't be read: whoever has an earlier version of them keeps it."""
+    guards: tuple[Guard, ...]
+    """What stands in for the security policies among them, where there is no earlier version."""
     mesh: MeshConfig | None
 
 
@@ -46,18 +49,34 @@ class FolderSource:
         texts = dict(read_sources(self._paths))
         self._parsed = {path: self._parse(path, text) for path, text in texts.items()}
         found = merge(result for _, result in self._parsed.values())
-        lost = {ref for ref, file in self._files.items() if file in found.unreadable and ref not in found.sources}
-        self._files = {ref: self._files[ref] for ref in lost} | {
-            ref: source.file for ref, source in found.sources.items()
-        }
-        self._sources = found.sources
+        refused = {ref: each for ref, each in found.guarded.items() if not each.salvaged}
+        known = {ref: each.source for ref, each in refused.items()} | dict(found.sources)
+        lost = {ref for ref, file in self._files.items() if file in found.unreadable and ref not in known}
+        guarded = refused | self._salvaged(found, lost)
+        self._files = {ref: self._files[ref] for ref in lost} | {ref: source.file for ref, source in known.items()}
+        self._sources = {ref: each.source for ref, each in guarded.items()} | dict(found.sources)
         held = found.rejected | lost
         problems = () if self._mesh_map in held else self._read_mesh(found)
-        return Loaded(objects=found.objects, problems=(*found.problems, *problems), held=held, mesh=self._mesh)
+        return Loaded(
+            objects=found.objects,
+            problems=(*found.problems, *problems),
+            held=held,
+            guards=tuple(each.guard for each in guarded.values()),
+            mesh=self._mesh,
+        )
 
     def locate(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """Problems of views with file and line, as far as they are about objects of the last reading."""
         return self._locator.locate(problems, self._sources, {path: text for path, (text, _) in self._parsed.items()})
+
+    def _salvaged(self, found: LoadResult, lost: Collection[ObjectRef]) -> dict[ObjectRef, Guarded]:
+        """What was made out of texts that are no YAML: nothing where it is a policy that could be read before."""
+        before = {(self._files[ref], ref.kind) for ref in lost}
+        return {
+            ref: each
+            for ref, each in found.guarded.items()
+            if each.salvaged and (each.source.file, ref.kind) not in before
+        }
 
     def _parse(self, path: str, text: str) -> tuple[str, LoadResult]:
         known = self._parsed.get(path)

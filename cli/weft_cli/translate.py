@@ -31,7 +31,7 @@ def run_translate(paths: Sequence[Path], *, proxy: str, output: str = "yaml", me
     source = FolderSource(paths, mesh_config)
     loaded = source.read()
     registry = Registry(Settings(derive_endpoints=True))
-    replace_all(registry, loaded.objects, mesh=loaded.mesh)
+    replace_all(registry, loaded.objects, mesh=loaded.mesh, guards=loaded.guards)
     for problem in by_severity((*loaded.problems, *source.locate(all_problems(registry)))):
         sys.stderr.write(f"{problem}\n")
     document = render(registry, find_proxy(registry, proxy))

@@ -69,7 +69,7 @@ class LocalMesh:
         """Bring registry and processes in line with the folder. What can't be read keeps its last good version."""
         loaded = await asyncio.to_thread(self.source.read)
         registry = self.control_plane.registry
-        replace_all(registry, loaded.objects, mesh=loaded.mesh, held=loaded.held, injected=True)
+        replace_all(registry, loaded.objects, mesh=loaded.mesh, held=loaded.held, guards=loaded.guards, injected=True)
         pods = [pod for key in registry.pods if (pod := registry.pods.peek(key)) is not None]
         plan = make_plan(pods, self._ports, os.environ)
         for proxy, workload in plan.workloads.items():

@@ -34,13 +34,17 @@ class Loaded:
 
     documents: tuple[Document, ...] = ()
     problems: tuple[Problem, ...] = ()
+    unread: tuple[tuple[str, Source], ...] = ()
+    """The texts of the others, and where they start."""
 
 
 def load(text: str, file: str) -> Loaded:
     """Read all documents of a text. A malformed one does not keep those before and behind it from being read."""
     documents: list[Document] = []
     problems: list[Problem] = []
+    unread: list[tuple[str, Source]] = []
     for first_line, part in _split(text):
+        told = len(problems)
         try:
             _check_depth(part)
             for node in yaml.compose_all(part, Loader=yaml.CSafeLoader):
@@ -51,7 +55,9 @@ def load(text: str, file: str) -> Loaded:
             problems.append(_malformed(error, part, file, first_line))
         except TooLarge as error:
             problems.append(_problem(file, first_line + 1, f"the document is refused: {error}", "flatten it"))
-    return Loaded(documents=tuple(documents), problems=tuple(problems))
+        if len(problems) > told:
+            unread.append((part, Source(file=file, line=first_line + 1)))
+    return Loaded(documents=tuple(documents), problems=tuple(problems), unread=tuple(unread))
 
 
 def _check_depth(part: str) -> None:

@@ -39,7 +39,7 @@ class Mesh:
 
     def read(self) -> Loaded:
         loaded = self.source.read()
-        replace_all(self.registry, loaded.objects, mesh=loaded.mesh, held=loaded.held)
+        replace_all(self.registry, loaded.objects, mesh=loaded.mesh, held=loaded.held, guards=loaded.guards)
         return loaded
 
     def write(self, name: str, text: str) -> Loaded:
