@@ -37,6 +37,9 @@ kind: AuthorizationPolicy
 metadata: {name: web}
 spec:
 """
+UNREADABLE = Found(
+    "WEFT0020", "error", 1, "", "correct what else is reported about this AuthorizationPolicy, or delete it"
+)
 SERVICE = """\
 apiVersion: v1
 kind: Service
@@ -131,6 +134,7 @@ CASES: dict[str, tuple[str, tuple[Found, ...]]] = {
         + "  rules:\n  - from:\n    - source_ns: [shop]\n      operation: {methods: [GET]}\n"
         + "      path: /a\n    action: DENY\n",
         (
+            UNREADABLE,
             refused(7, "spec.rules[0].from[0].source_ns", "write spec.rules[0].from[0].source.namespaces"),
             refused(8, "spec.rules[0].from[0].operation", "move it to spec.rules[0].to[].operation"),
             refused(9, "spec.rules[0].from[0].path", "move it to spec.rules[0].to[].operation.paths"),
@@ -140,6 +144,7 @@ CASES: dict[str, tuple[str, tuple[Found, ...]]] = {
     "an unknown field of a policy": (
         POLICY + "  frobnicate: true\n",
         (
+            UNREADABLE,
             refused(
                 5,
                 "spec.frobnicate",
