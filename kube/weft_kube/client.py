@@ -238,11 +238,19 @@ class Api:
         )
 
     async def _refresh(self) -> None:
-        """Read the token anew where it is time; whoever comes meanwhile waits for the one that reads."""
+        """Read the token anew where it is time; whoever comes meanwhile waits for the one that reads.
+
+        Raises Unavailable where it cannot be read. A kubeconfig's plugin is a program of somebody else's: what the
+        official client raises for it is no closed set.
+        """
         async with self._reading:
-            if time.monotonic() - self._read_at >= _TOKEN_LIFE:
+            if time.monotonic() - self._read_at < _TOKEN_LIFE:
+                return
+            try:
                 self._authorization = await asyncio.to_thread(self._login.authorization)
-                self._read_at = time.monotonic()
+            except Exception as error:
+                raise Unavailable(f"no token for the API server: {str(error) or type(error).__name__}") from error
+            self._read_at = time.monotonic()
 
 
 class _ListMeta(msgspec.Struct, frozen=True):

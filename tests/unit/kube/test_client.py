@@ -15,7 +15,8 @@ from weft_kube.login import Login
 from weft_kube.resource import CONFIG_MAPS, NAMESPACES, POD_CERTIFICATE_REQUESTS, PODS, SECRETS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Connect = Callable[[Handler], Awaitable[Api]]
+Connect = Callable[..., Awaitable[Api]]
+"""Of a handler, and of what gives the token."""
 
 
 @pytest.fixture
@@ -23,12 +24,12 @@ async def connect() -> AsyncIterator[Connect]:
     """Gives clients of servers that answer every request with one handler."""
     opened: list[Any] = []
 
-    async def start(handler: Handler) -> Api:
+    async def start(handler: Handler, authorization: Callable[[], str] = lambda: "Bearer t") -> Api:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", handler)
         server = TestServer(app)
         await server.start_server()
-        login = Login(server=f"http://{server.host}:{server.port}", tls=None, authorization=lambda: "Bearer t")
+        login = Login(server=f"http://{server.host}:{server.port}", tls=None, authorization=authorization)
         api = Api(login, timeout=5)
         await api.__aenter__()
         opened.extend((api, server))
@@ -180,6 +181,26 @@ async def test_a_watch_gives_whole_lines_of_any_length(connect: Connect) -> None
     api = await connect(answer)
     lines = [line async for line in api.watch(PODS, resource_version="7", seconds=5)]
     assert lines == [b'{"type":"BOOKMARK"}', long]
+
+
+@pytest.mark.parametrize("fault", [OSError("no such file"), KeyError("token"), ValueError()])
+async def test_a_token_that_cannot_be_read_is_asked_for_again(connect: Connect, fault: Exception) -> None:
+    """The kubelet may be replacing the file, and a kubeconfig's plugin is a program that may fail in any way."""
+    tokens: list[Exception | str] = ["Bearer late", fault, fault]
+
+    def authorization() -> str:
+        token = tokens.pop()
+        if isinstance(token, Exception):
+            raise token
+        return token
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"token": request.headers["Authorization"]})
+
+    api = await connect(answer, authorization)
+    with pytest.raises(Unavailable, match=r"no token for the API server: \w"):
+        await api.create(PODS, {}, "n")
+    assert await api.get(PODS, "p", "n") == {"token": "Bearer late"}
 
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
