@@ -21,7 +21,9 @@ def service_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
     found = service(db, ServiceRef(key[0], service_host(key[1], key[0], db.settings.domain)))
     if row is None or found is None:
         return ()
-    return tuple(_external_name(db, row, found) if found.external_name else _unnamed(row, found))
+    if found.external_name:
+        return tuple(_external_name(db, row, found))
+    return (*_unnamed(row, found), *_slices_of_names(db, row))
 
 
 def _unnamed(row: k8s.Service, found: Service) -> Iterator[Problem]:
@@ -37,6 +39,24 @@ def _unnamed(row: k8s.Service, found: Service) -> Iterator[Problem]:
                 message=f"{name}: the protocol of port {port.number} is detected from the first bytes of connections",
                 fix="write appProtocol, or a name that begins with the protocol: http-…, grpc-…, tcp-…",
             )
+
+
+def _slices_of_names(db: Registry, row: k8s.Service) -> Iterator[Problem]:
+    """EndpointSlices that list host names: the endpoints that Envoy balances over are addresses."""
+    for name in slices_of_names(db, (row.namespace, row.name)):
+        yield finding(
+            row.ref,
+            (),
+            code=Code.UNSUPPORTED_FIELD,
+            message=f"its EndpointSlice {name} has the addressType FQDN: endpoints that are names get no requests",
+            fix="list addresses, or declare the names in a ServiceEntry with resolution: DNS",
+        )
+
+
+@query
+def slices_of_names(db: Registry, key: Key) -> tuple[str, ...]:
+    """Names of a Service's EndpointSlices of addressType FQDN; by itself, as most changes of slices concern others."""
+    return tuple(row.name for row in db.endpoint_slices.rows("service", key) if row.address_type == "FQDN")
 
 
 def _external_name(db: Registry, row: k8s.Service, found: Service) -> Iterator[Problem]:

@@ -114,6 +114,25 @@ def test_a_port_name_that_tells_no_protocol_is_worth_a_notice(registry: Make, sh
     assert problem.path == "spec.ports[2].name"
 
 
+def endpoint_slice(address_type: str, address: str) -> str:
+    return f"""
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: legacy-1, namespace: shop, labels: {{kubernetes.io/service-name: legacy}}}}
+addressType: {address_type}
+endpoints: [{{addresses: [{address}]}}]
+ports: [{{name: http, port: 80}}]
+"""
+
+
+def test_endpoints_that_are_names_are_passed_over_aloud(registry: Make) -> None:
+    legacy = service("{ports: [{name: http, port: 80}]}", "legacy")
+    (problem,) = service_problems(registry(legacy, endpoint_slice("FQDN", "db.example.com")), ("shop", "legacy"))
+    assert (problem.code, problem.severity, problem.path) == (Code.UNSUPPORTED_FIELD, Severity.WARNING, "spec")
+    assert "legacy-1" in problem.message
+    assert service_problems(registry(legacy, endpoint_slice("IPv4", "10.0.0.9")), ("shop", "legacy")) == ()
+
+
 def test_an_external_name_that_nobody_knows(registry: Make) -> None:
     ext = service("{type: ExternalName, externalName: api.example.com, ports: [{name: tcp, port: 5432}]}")
     (tcp, unknown) = sorted(service_problems(registry(ext), ("shop", "ext")), key=lambda problem: problem.code)
