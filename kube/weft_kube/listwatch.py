@@ -8,7 +8,7 @@ The copy may be late. It is never wrong for good: what vanished while nobody wat
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, Generic, NoReturn, Protocol, TypeVar
 
 import msgspec
@@ -26,8 +26,8 @@ R_contra = TypeVar("R_contra", bound=KubernetesObject, contravariant=True)
 Key = tuple[str, str]
 """Namespace (empty for cluster-scoped kinds) and name."""
 
-_SLICE: Final = 200
-"""Rows that are written before the event loop may do something else: about a millisecond."""
+_SLICE: Final = 0.005
+"""Seconds of parsing and writing, after which the event loop may do something else."""
 _REPEAT: Final = 60.0
 """Seconds after which the same trouble is told again."""
 _NOTHING: Final = ("", float("-inf"))
@@ -56,12 +56,7 @@ class _ListMeta(msgspec.Struct, frozen=True, rename="camel"):
     resource_version: str = ""
 
 
-class _Page(msgspec.Struct, Generic[R], frozen=True):
-    metadata: _ListMeta
-    items: tuple[R, ...] | None = None
-
-
-class _RawPage(msgspec.Struct, frozen=True):
+class _Page(msgspec.Struct, frozen=True):
     metadata: _ListMeta
     items: tuple[msgspec.Raw, ...] | None = None
 
@@ -77,7 +72,7 @@ class _Status(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-_RAW_PAGE = msgspec.json.Decoder(_RawPage)
+_PAGE = msgspec.json.Decoder(_Page)
 _EVENT = msgspec.json.Decoder(_Event)
 _STATUS = msgspec.json.Decoder(_Status)
 _META = msgspec.json.Decoder(KubernetesObject)
@@ -113,7 +108,6 @@ class Reflector(Generic[R]):
         self._fields = fields
         self._restarted = restarted
         self._steps = steps or Steps()
-        self._page: msgspec.json.Decoder[_Page[R]] = msgspec.json.Decoder(_Page[kind])  # type: ignore[valid-type]
         self._row: msgspec.json.Decoder[R] = msgspec.json.Decoder(kind)
         self._told: tuple[str, float] = _NOTHING
         """The last trouble that was logged, and when."""
@@ -140,10 +134,14 @@ class Reflector(Generic[R]):
         present: set[Key] = set()
         version = ""
         async for body in self._api.pages(self._resource, self._namespace, labels=self._labels, fields=self._fields):
-            version, rows = self._parse(body, present)
-            for start in range(0, len(rows), _SLICE):
-                await asyncio.sleep(0)
-                for row in rows[start : start + _SLICE]:
+            page = _PAGE.decode(body)
+            version = page.metadata.resource_version
+            began = float("-inf")
+            for item in page.items or ():
+                if time.monotonic() - began > _SLICE:
+                    await asyncio.sleep(0)
+                    began = time.monotonic()
+                if (row := self._read(item, present)) is not None:
                     present.add((row.namespace, row.name))
                     self._sink.put(row)
         self._sink.retain(present)
@@ -153,18 +151,8 @@ class Reflector(Generic[R]):
             self.synced.set()
             _log.info("listwatch_synced", resource=self._resource.plural, objects=len(present))
 
-    def _parse(self, body: bytes, present: set[Key]) -> tuple[str, Sequence[R]]:
-        """A page's version and rows. What can't be read is present all the same: its last readable version stays."""
-        try:
-            page = self._page.decode(body)
-        except msgspec.ValidationError:
-            raw = _RAW_PAGE.decode(body)
-            return raw.metadata.resource_version, [
-                row for item in raw.items or () if (row := self._read(item, present))
-            ]
-        return page.metadata.resource_version, page.items or ()
-
     def _read(self, item: msgspec.Raw, present: set[Key]) -> R | None:
+        """A row. What can't be read is present all the same: its last readable version stays."""
         try:
             return self._row.decode(item)
         except msgspec.ValidationError as error:
