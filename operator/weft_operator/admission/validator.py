@@ -12,6 +12,7 @@ from aiohttp import web
 from weft_core.model.meta import Config
 from weft_core.registry import Registry
 from weft_kube.admission import AdmissionRequest, Verdict, handler
+from weft_operator.admission.admitted import Admitted
 from weft_operator.admission.judgement import judge, warnings
 from weft_operator.admission.rehearsal import Rehearsal, snapshot
 
@@ -24,7 +25,7 @@ _TOO_LONG: Final = "how it fits the rest of the mesh was not found out in time: 
 
 
 class Validator:
-    """Decides upon reviews of the mesh's objects. Has no side effects, so a dry run is like any other.
+    """Decides upon reviews of the mesh's objects. Changes nothing outside of itself; a dry run not even that.
 
     Until `ready`, the registry does not know the mesh, and what an object names would be missing only for lack of
     knowledge: so long nobody is warned of it. Rehearsals have a thread of their own, one after the other: in a large
@@ -37,6 +38,7 @@ class Validator:
         self._registry = registry
         self._ready = ready
         self._patience = patience
+        self._admitted = Admitted(registry)
         self._rehearsal = Rehearsal(registry.settings)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rehearsal")
 
@@ -53,13 +55,17 @@ class Validator:
                 user=request.user,
                 reason=verdict.message,
             )
-        if judgement.object is None or not self._ready():
+        if judgement.object is None:
+            return verdict
+        if not request.dry_run:
+            self._admitted.put(judgement.object)
+        if not self._ready():
             return verdict
         return replace(verdict, warnings=(*verdict.warnings, *await self._beside_others(judgement.object)))
 
     async def _beside_others(self, config: Config[Any]) -> tuple[str, ...]:
         """Warnings from the rehearsal. A fault there is Weft's, and no reason to refuse what is right by itself."""
-        rows = snapshot(self._registry)
+        rows = self._admitted.over(snapshot(self._registry))
         found = asyncio.get_running_loop().run_in_executor(self._thread, self._rehearsal.problems, rows, config)
         try:
             return warnings(await asyncio.wait_for(found, self._patience))

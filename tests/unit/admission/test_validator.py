@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import yaml
 
+from weft_core.model.decode import decode
 from weft_core.model.meta import Config
 from weft_core.problems import Problem
 from weft_core.registry import Registry
-from weft_kube.admission import AdmissionRequest
+from weft_kube.admission import AdmissionRequest, Verdict
 from weft_operator.admission import Validator
-from weft_operator.admission.rehearsal import Rehearsal, Snapshot
+from weft_operator.admission.admitted import LIFE, Admitted
+from weft_operator.admission.rehearsal import Rehearsal, Snapshot, snapshot
 
 Make = Callable[..., AdmissionRequest]
 Post = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
@@ -36,6 +38,63 @@ async def test_what_an_object_names_may_come_later(mesh: Registry, request_for: 
     ]
     assert "there is no service `nobody.shop.svc.cluster.local`" in verdict.warnings[1]
     assert verdict.warnings[1].endswith("(IST0101)")
+
+
+SUBSETS = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: subsets, namespace: shop}
+spec: {host: web, subsets: [{name: canary, labels: {app: web}}]}
+"""
+ROUTE = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: route, namespace: shop}
+spec: {hosts: [api.example.com], gateways: [edge], http: [{route: [{destination: {host: web, subset: canary}}]}]}
+"""
+
+
+def subset_is_missing(verdict: Verdict) -> bool:
+    return any("canary" in warning for warning in verdict.warnings)
+
+
+async def test_what_was_admitted_just_before_is_there_although_no_watch_has_told(
+    mesh: Registry, request_for: Make
+) -> None:
+    """As with both in one file of `kubectl apply`."""
+    validator = Validator(mesh)
+    assert subset_is_missing(await validator.decide(request_for(ROUTE)))
+    await validator.decide(request_for(SUBSETS, dry_run=True))
+    assert subset_is_missing(await validator.decide(request_for(ROUTE)))
+    await validator.decide(request_for(SUBSETS))
+    assert not subset_is_missing(await validator.decide(request_for(ROUTE)))
+
+
+def config(text: str) -> Config[Any]:
+    found = decode(yaml.safe_load(text)).object
+    assert isinstance(found, Config)
+    return found
+
+
+def test_what_was_admitted_is_believed_in_for_a_moment_alone(mesh: Registry) -> None:
+    now = 0.0
+    admitted = Admitted(mesh, lambda: now)
+    admitted.put(config(SUBSETS))
+    rows = snapshot(mesh)
+    assert ("shop", "subsets") in admitted.over(rows)["destination_rules"]
+    assert ("shop", "subsets") not in rows["destination_rules"]
+    now = LIFE
+    assert admitted.over(rows) == rows
+
+
+def test_the_watch_knows_better_than_admission(mesh: Registry) -> None:
+    admitted = Admitted(mesh)
+    other = config(SUBSETS.replace("canary", "other"))
+    admitted.put(config(SUBSETS))
+    mesh.destination_rules.put(("shop", "subsets"), other)
+    assert admitted.over(snapshot(mesh))["destination_rules"]["shop", "subsets"] is other
+    mesh.destination_rules.put(("shop", "subsets"), None)
+    assert ("shop", "subsets") not in admitted.over(snapshot(mesh))["destination_rules"]
 
 
 async def test_nobody_is_warned_before_the_mesh_is_known(mesh: Registry, request_for: Make) -> None:
