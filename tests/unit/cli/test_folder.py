@@ -10,6 +10,7 @@ from weft_core.graph import Table
 from weft_core.ingest import replace_all
 from weft_core.problems import Code, ObjectRef, Problem, Severity, Source
 from weft_core.registry import MESH, Registry, Settings
+from weft_core.view.problems import all_problems
 
 SETTINGS = """\
 apiVersion: v1
@@ -170,3 +171,78 @@ def test_findings_of_views_get_the_line_of_the_field(mesh: Mesh) -> None:
     route = ObjectRef(kind="VirtualService", namespace="shop", name="web")
     found = Problem(code="X", severity=Severity.ERROR, object=route, path="spec.http[0].timeout", message="m")
     assert mesh.source.locate([found]) == (found.at(Source(file=str(mesh.folder / "routes.yaml"), line=8)),)
+
+
+# Security policies that were never readable
+
+UNKNOWN_FIELD = POLICY.replace("DENY,", "DENY, selector: {matchLabels: {app: web}}, frobnicate: true,")
+NO_YAML = POLICY.replace("[{}]", "[{}")
+GUARDED = ObjectRef(kind="AuthorizationPolicy", namespace="shop", name="web")
+
+
+@pytest.fixture
+def unread(shop: Path) -> Mesh:
+    """The shop, with no policy read yet."""
+    made = Mesh(shop)
+    assert made.read().problems == ()
+    return made
+
+
+def guards(mesh: Mesh) -> list[ObjectRef]:
+    return list(mesh.registry.unreadable_policies)
+
+
+@pytest.mark.parametrize("text", [UNKNOWN_FIELD, NO_YAML], ids=["schema", "YAML"])
+def test_a_policy_that_was_never_readable_is_guarded_until_it_is_mended(unread: Mesh, text: str) -> None:
+    for _ in range(2):
+        unread.write("policy.yaml", text)
+        assert guards(unread) == [GUARDED]
+    assert unread.write("policy.yaml", POLICY).problems == ()
+    assert guards(unread) == []
+    assert list(unread.registry.authorization_policies) == [ROUTE]
+
+
+@pytest.mark.parametrize("text", [UNKNOWN_FIELD, NO_YAML], ids=["schema", "YAML"])
+def test_a_policy_that_was_never_readable_is_guarded_until_it_is_removed(unread: Mesh, text: str) -> None:
+    unread.write("policy.yaml", text)
+    (unread.folder / "policy.yaml").unlink()
+    unread.read()
+    assert guards(unread) == []
+
+
+@pytest.mark.parametrize("text", [UNKNOWN_FIELD, NO_YAML, MALFORMED, NO_YAML.replace("web", "other")])
+def test_a_policy_with_an_earlier_version_needs_no_guard(mesh: Mesh, text: str) -> None:
+    good = mesh.registry.authorization_policies.peek(ROUTE)
+    mesh.write("policy.yaml", text)
+    assert guards(mesh) == []
+    assert mesh.registry.authorization_policies.peek(ROUTE) == good
+
+
+def test_another_file_that_was_never_readable_is_guarded_beside_it(mesh: Mesh) -> None:
+    mesh.write("policy.yaml", NO_YAML)
+    mesh.write("more.yaml", NO_YAML.replace("web", "other"))
+    assert guards(mesh) == [ObjectRef(kind="AuthorizationPolicy", namespace="shop", name="other")]
+
+
+def test_a_guard_is_kept_as_it_was_while_its_file_can_be_read_even_less(unread: Mesh) -> None:
+    unread.write("policy.yaml", UNKNOWN_FIELD)
+    narrow = unread.registry.unreadable_policies.peek(GUARDED)
+    for text in (UNKNOWN_FIELD + "  [", MALFORMED):
+        unread.write("policy.yaml", text)
+        assert unread.registry.unreadable_policies.peek(GUARDED) == narrow is not None
+
+
+def test_a_guard_follows_what_can_be_read_of_the_policy(unread: Mesh) -> None:
+    unread.write("policy.yaml", UNKNOWN_FIELD)
+    unread.write("policy.yaml", UNKNOWN_FIELD.replace("app: web", "app: api"))
+    guard = unread.registry.unreadable_policies.peek(GUARDED)
+    assert guard is not None
+    assert guard.selector is not None
+    assert dict(guard.selector.match_labels) == {"app": "api"}
+
+
+def test_the_finding_about_a_guard_names_the_file(unread: Mesh) -> None:
+    unread.write("policy.yaml", NO_YAML)
+    (found,) = unread.source.locate(all_problems(unread.registry))
+    assert (found.code, found.object) == (Code.UNREADABLE_POLICY, GUARDED)
+    assert found.source == Source(file=str(unread.folder / "policy.yaml"), line=1)
