@@ -7,8 +7,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := core kube operator xds_server injector cli
-CHECKED := $(SOURCES) tests bench examples
-TESTS := $(addprefix tests/,unit property golden chart envoy capture standalone cluster)
+CHECKED := $(SOURCES) tests bench examples charts
+QUICK := $(addprefix tests/,unit property golden)
+TESTS := $(QUICK) $(addprefix tests/,chart envoy capture standalone cluster)
 PIN := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --universal \
   --python-version 3.11
 STAMP := $(VENV)/.installed
@@ -45,8 +46,8 @@ test: check ## all checks, then all tests, the quick ones first
 	$(BIN)/pytest $(TESTS)
 
 .PHONY: quick
-quick: setup ## the tests that start no process: seconds
-	$(BIN)/pytest -q -m "not envoy" $(TESTS)
+quick: setup ## the tests that need nothing but Python: no Envoy, no helm, no cluster
+	$(BIN)/pytest -q -m "not envoy" $(QUICK)
 
 .PHONY: coverage
 coverage: setup ## the tests once more, measured
