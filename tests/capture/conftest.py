@@ -6,7 +6,6 @@ namespace and its owner. Both calls are made for the thread alone; `os.setresuid
 
 import ctypes
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -22,6 +21,8 @@ from typing import TypeVar
 
 import pytest
 import typer
+from bringup import Unavailable
+from bringup.machine import ensure
 from typer.testing import CliRunner
 
 from weft_cli.redirect import command
@@ -30,7 +31,14 @@ WEFT = Path(sys.executable).with_name("weft")
 OUTBOUND, INBOUND = 15001, 15006
 APPLICATION = 1000
 """The user of the pod's application."""
-_TOOLS = ("ip", "nft", "iptables-nft-restore", "iptables-legacy-restore", "ip6tables-nft-restore")
+_TOOLS = {
+    "ip": "iproute2",
+    "nft": "nftables",
+    "iptables-nft-restore": "iptables",
+    "iptables-legacy-restore": "iptables",
+    "ip6tables-nft-restore": "iptables",
+}
+"""Programs, and the Debian packages that bring them."""
 _CLONE_NEWNET = 0x40000000
 _SO_ORIGINAL_DST = 80
 """The same number at the levels of IPv4 and IPv6 (linux/netfilter_ipv4.h, linux/netfilter_ipv6/ip6_tables.h)."""
@@ -39,15 +47,15 @@ _SYSCALLS = {"x86_64": (119, 117), "aarch64": (149, 147)}  # setresgid, setresui
 T = TypeVar("T")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def tools() -> None:
     """Without root or the tools there are no namespaces to test in: skipped, and said so."""
-    missing = [tool for tool in _TOOLS if shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None]
-    reason = f"traffic capture is not tested: {', '.join(missing)} missing" if missing else ""
     if os.geteuid():
-        reason = "traffic capture is not tested: network namespaces take root"
-    for item in items:
-        if reason and Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason=reason))
+        pytest.skip("traffic capture is not tested: network namespaces take root")
+    try:
+        ensure(_TOOLS)
+    except Unavailable as reason:
+        pytest.skip(f"traffic capture is not tested: {reason}")
 
 
 @dataclass

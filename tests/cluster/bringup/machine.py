@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,12 +38,17 @@ def prepare() -> None:
         raise Unavailable("a node needs Linux")
     if os.geteuid() != 0:
         raise Unavailable("a node needs root: it makes namespaces, cgroups and mounts")
-    if missing := _missing():
-        _install([PACKAGES[program] for program in missing])
-    if missing := _missing():
-        raise Unavailable(f"not there, even after the installation: {', '.join(missing)}")
+    ensure(PACKAGES)
     _try_namespaces()
     _try_cgroups()
+
+
+def ensure(packages: Mapping[str, str]) -> None:
+    """Make sure that these programs are here, by the Debian packages that they are in; `Unavailable` where it fails."""
+    if missing := _missing(packages):
+        _install([packages[program] for program in missing])
+    if missing := _missing(packages):
+        raise Unavailable(f"not there, even after the installation: {', '.join(missing)}")
 
 
 def _try_namespaces() -> None:
@@ -74,13 +79,13 @@ def hierarchies() -> list[Path]:
     raise Unavailable(f"a node needs cgroups: {_CGROUPS} has none")
 
 
-def _missing() -> list[str]:
-    return [program for program in PACKAGES if shutil.which(program) is None]
+def _missing(packages: Iterable[str]) -> list[str]:
+    return [program for program in packages if shutil.which(program) is None]
 
 
 def _install(packages: list[str]) -> None:
     if shutil.which("apt-get") is None:
-        raise Unavailable(f"a node needs {', '.join(packages)}, and there is no apt-get to install them with")
+        raise Unavailable(f"{', '.join(packages)} must be installed, and there is no apt-get to do it with")
     command = ["apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *packages]
     with _no_services():
         for step in (["apt-get", "update", "--quiet"], command):
