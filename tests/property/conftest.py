@@ -1,7 +1,8 @@
 """Small random meshes: objects as users write them, edits of them, and proxies that watch.
 
 Objects are put together from the features in `fragments.yaml`; whatever is drawn is decoded as a file's content would
-be. Nothing that is drawn is refused, so that every example is a mesh that Weft has to serve.
+be. Nothing that is drawn is refused, so that every example is a mesh that Weft has to serve, but for security policies
+now and then, which leave their guards.
 """
 
 import os
@@ -24,8 +25,10 @@ from hypothesis import strategies as st
 
 from weft_core.ingest import CONFIG_KINDS
 from weft_core.model.decode import decode
+from weft_core.model.guard import PROTECTIVE_KINDS, Guard
 from weft_core.model.kinds import KINDS
 from weft_core.model.mesh_config import MeshConfig
+from weft_core.problems import ObjectRef
 from weft_core.proxy import LocalPorts, ProxyId, ProxyKind
 from weft_core.registry import MESH, Registry, Settings
 
@@ -227,6 +230,14 @@ def authorization_policy(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
+def perhaps_unreadable(draw: st.DrawFn, documents: st.SearchStrategy[Document]) -> Document:
+    """These documents, some with a field that no policy has."""
+    document = draw(documents)
+    mistake = draw(st.sampled_from([{}, {}, {}, {}, {"frobnicate": True}]))
+    return {**document, "spec": {**document["spec"], **mistake}}
+
+
+@st.composite
 def endpoint_slice(draw: st.DrawFn) -> Document:
     """An EndpointSlice of one of the Services, with pods and bare addresses."""
     targets = st.sampled_from([None, "web-0", "api-0", "api-1"])
@@ -280,10 +291,18 @@ DOCUMENTS: Mapping[str, tuple[st.SearchStrategy[Any], tuple[str, ...], tuple[str
         ("gw",),
     ),
     "Sidecar": (spec(one("sidecars")), ("shop", "bank", "istio-system"), ("a", "b")),
-    "PeerAuthentication": (spec(one("peer_authentications")), ("shop", "bank", "istio-system"), ("a", "b")),
-    "AuthorizationPolicy": (spec(authorization_policy()), ("shop", "bank", "edge", "istio-system"), ("a", "b")),
+    "PeerAuthentication": (
+        perhaps_unreadable(spec(one("peer_authentications"))),
+        ("shop", "bank", "istio-system"),
+        ("a", "b"),
+    ),
+    "AuthorizationPolicy": (
+        perhaps_unreadable(spec(authorization_policy())),
+        ("shop", "bank", "edge", "istio-system"),
+        ("a", "b"),
+    ),
     "RequestAuthentication": (
-        spec(some("jwt_rules").map(lambda rules: {"jwtRules": rules})),
+        perhaps_unreadable(spec(some("jwt_rules").map(lambda rules: {"jwtRules": rules}))),
         ("shop", "istio-system"),
         ("a",),
     ),
@@ -363,14 +382,19 @@ def _row(address: Address, content: Any) -> Any:
         return MeshConfig.model_validate(content)
     metadata = {"name": address.name, "namespace": address.namespace, **content.get("metadata", {})}
     decoded = decode({**content, "apiVersion": API_VERSIONS[address.kind], "kind": address.kind, "metadata": metadata})
-    assert decoded.object is not None, decoded.problems
-    return decoded.object
+    assert decoded.object is not None or address.kind in PROTECTIVE_KINDS, decoded.problems
+    return decoded.object or decoded.guard
 
 
 def _write(registry: Registry, address: Address, row: Any) -> None:
     cluster_scoped = {"MeshConfig", "Node"}
     key = address.name if address.kind in cluster_scoped else (address.namespace, address.name)
-    getattr(registry, TABLES[address.kind]).put(key, row)
+    guard = row if isinstance(row, Guard) else None
+    getattr(registry, TABLES[address.kind]).put(key, None if guard else row)
+    if address.kind in PROTECTIVE_KINDS:
+        registry.unreadable_policies.put(
+            ObjectRef(kind=address.kind, namespace=address.namespace, name=address.name), guard
+        )
 
 
 @pytest.fixture(scope="session")
