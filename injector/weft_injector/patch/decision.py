@@ -14,11 +14,15 @@ from weft_core.injection import SIDECAR_CONTAINER, Choice, choose
 from weft_core.offline import TEMPLATES_ANNOTATION
 from weft_core.proxy import ProxyKind
 from weft_injector.patch.annotations import STATUS, Annotations
+from weft_injector.patch.earlier import is_complete
 from weft_injector.patch.pod import Pod
 from weft_injector.settings import InjectionSettings
 
 _TEMPLATES: Final = {"sidecar": ProxyKind.SIDECAR, "gateway": ProxyKind.GATEWAY}
 WINDOWS: Final = "the pod runs Windows, for which there is no sidecar"
+STATIC: Final = "the pod is the mirror of a static one, which its node runs as it stands in a file there"
+_MIRROR: Final = "kubernetes.io/config.mirror"
+_OS_LABELS: Final = ("kubernetes.io/os", "beta.kubernetes.io/os")
 
 
 class Action(StrEnum):
@@ -65,7 +69,7 @@ def decide(
         return Decision(action=Action.SKIP, reason=choice.reason)
     if choice.revision != settings.revision:
         return Decision(action=Action.SKIP, reason=f"revision {choice.revision} is to add the sidecar")
-    if is_injected(pod):
+    if is_injected(pod) or is_complete(pod):
         return Decision(action=Action.DONE, reason="the pod has its sidecar")
     if reason := _obstacle(pod, choice):
         return Decision(action=Action.SKIP_ALOUD, reason=reason)
@@ -93,7 +97,14 @@ def _names(value: object) -> list[str]:
 
 
 def _obstacle(pod: Pod, choice: Choice) -> str:
-    return choice.skipped or (WINDOWS if pod.spec.os.name == "windows" else "")
+    if _MIRROR in pod.metadata.annotations:
+        return STATIC
+    return choice.skipped or (WINDOWS if _runs_windows(pod) else "")
+
+
+def _runs_windows(pod: Pod) -> bool:
+    """Whether it says so, or may only run on such nodes."""
+    return "windows" in (pod.spec.os.name, *(pod.spec.node_selector.get(label) for label in _OS_LABELS))
 
 
 def _kind(annotations: Annotations) -> ProxyKind:

@@ -1,8 +1,9 @@
 """A pod and what it becomes: all parts of the patch, in order."""
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from weft_core.injection import REVISION_LABEL, SIDECAR_CONTAINER
@@ -16,6 +17,7 @@ from weft_core.view.endpoints import TLS_MODE_LABEL
 from weft_injector.bootstrap.probes import Probe
 from weft_injector.patch.annotations import SKIPPED, STATUS, Annotations
 from weft_injector.patch.decision import Action, Decision, decide
+from weft_injector.patch.earlier import drop_redirect_and_volume, is_proxy, is_redirect, is_volume
 from weft_injector.patch.options import read_options
 from weft_injector.patch.overlay import overlaid, overlay_problems
 from weft_injector.patch.pod import Document, Pod, writable
@@ -23,7 +25,7 @@ from weft_injector.patch.probes import ProbeRewriter
 from weft_injector.patch.redirect import CONTAINER as REDIRECT_CONTAINER
 from weft_injector.patch.redirect import redirect_container
 from weft_injector.patch.second_look import SecondLook
-from weft_injector.patch.security import bypassing
+from weft_injector.patch.security import ProxyUser, bypassing
 from weft_injector.patch.sidecar import LONGEST_ARGUMENT, Identity, image_fields, proxy_container, too_long
 from weft_injector.patch.volumes import VOLUME, certificate_volume, pod_certificate, secret
 from weft_injector.patch.workload import (
@@ -37,6 +39,9 @@ from weft_injector.settings import ClusterFeatures, InjectionSettings
 
 _DEFAULT_CONTAINER: Final = ("kubectl.kubernetes.io/default-container", "kubectl.kubernetes.io/default-logs-container")
 _SCRAPE: Final = "prometheus.io/"
+_SCRAPE_LABEL: Final = "prometheus_io_"
+"""What Prometheus' discovery makes of them, and of `prometheus.io.scrape` as well."""
+_NO_LABEL: Final = re.compile("[^A-Za-z0-9_]")
 _NO_FEATURES: Final = ClusterFeatures()
 _DEFAULTS: Final = ProxyConfig()
 
@@ -114,7 +119,11 @@ class _Patch:
         self._decision = decision
         self._settings = surroundings.settings
         self._pod_certificates = self._settings.pod_certificates(surroundings.features)
-        self._options = read_options(annotations, self._settings, surroundings.features, surroundings.proxy_defaults)
+        options = read_options(
+            annotations, self._settings, surroundings.features, surroundings.proxy_defaults, pod.spec.resources
+        )
+        user = ProxyUser.of(pod)
+        self._options = replace(options, capture=replace(options.capture, proxy_uid=user.uid, proxy_gid=user.gid))
         self._workload = surroundings.workload or workload_of(pod)
         self._result, self._spec = writable(document)
 
@@ -131,6 +140,7 @@ class _Patch:
             probes.rewrite(self._pod, self._spec)
         problems += probes.problems
         labels = self._labels()
+        drop_redirect_and_volume(self._spec)
         own = self._take_own_container()
         container = proxy_container(self._identity(labels, probes.served), self._options, self._settings)
         if len(container["args"][1]) > LONGEST_ARGUMENT:
@@ -160,14 +170,14 @@ class _Patch:
         if self._sidecar and {container.name for container in spec.containers} == {SIDECAR_CONTAINER}:
             problems.append(_nothing_but_the_proxy(ref))
         for index, volume in enumerate(spec.volumes):
-            if volume.name == VOLUME:
+            if volume.name == VOLUME and not is_volume(self._result["spec"]["volumes"][index]):
                 problems.append(_taken(ref, f"spec.volumes[{index}].name", VOLUME))
         for path, containers in (("containers", spec.containers), ("initContainers", spec.init_containers)):
             for index, container in enumerate(containers):
                 where = f"spec.{path}[{index}]"
-                if container.name == REDIRECT_CONTAINER:
+                if container.name == REDIRECT_CONTAINER and not is_redirect(container):
                     problems.append(_taken(ref, f"{where}.name", REDIRECT_CONTAINER))
-                if container.name == SIDECAR_CONTAINER:
+                if container.name == SIDECAR_CONTAINER and not is_proxy(container):
                     problems += overlay_problems(container, ref, where)
         return problems
 
@@ -237,7 +247,7 @@ class _Patch:
         if applications:
             added |= {name: applications[0] for name in _DEFAULT_CONTAINER if name not in present}
         # An application with metrics of its own stays what Prometheus scrapes.
-        if not any(name.startswith(_SCRAPE) for name in present):
+        if not any(_NO_LABEL.sub("_", name).startswith(_SCRAPE_LABEL) for name in present):
             added |= {
                 f"{_SCRAPE}scrape": "true",
                 f"{_SCRAPE}port": str(METRICS_PORT),

@@ -26,6 +26,7 @@ from weft_injector.patch.annotations import (
     boolean,
     whole_number,
 )
+from weft_injector.patch.pod import Resources
 from weft_injector.quantity import FIX as QUANTITY_FIX
 from weft_injector.quantity import parse_quantity
 from weft_injector.settings import COMPONENTS_FIX, ClusterFeatures, InjectionSettings, LogLevel, component_levels_error
@@ -39,6 +40,7 @@ _RESOURCES: Final = (
     ("limits", "cpu", "proxyCPULimit"),
     ("limits", "memory", "proxyMemoryLimit"),
 )
+_NO_BUDGET: Final = Resources()
 _NONE_AT_ALL = "a sidecar without captured traffic protects nothing"
 
 
@@ -74,9 +76,16 @@ class Options:
 
 
 def read_options(
-    annotations: Annotations, settings: InjectionSettings, features: ClusterFeatures, defaults: ProxyConfig
+    annotations: Annotations,
+    settings: InjectionSettings,
+    features: ClusterFeatures,
+    defaults: ProxyConfig,
+    budget: Resources = _NO_BUDGET,
 ) -> Options:
-    """The options; whatever is wrong is noted in `annotations`, and then they are not to be used if it is an error."""
+    """The options; whatever is wrong is noted in `annotations`, and then they are not to be used if it is an error.
+
+    `budget` holds the resources that the pod has as a whole.
+    """
     options = _of_settings(settings, features)
     options = _configured(options, defaults, annotations)
     own = _own_config(annotations)
@@ -94,7 +103,7 @@ def read_options(
         component_log_level=read(
             f"{SIDECAR}componentLogLevel", _component_levels, COMPONENTS_FIX, options.component_log_level
         ),
-        resources=_resources(annotations) or options.resources,
+        resources=_resources(annotations) or _within(budget, options.resources),
         capture=_capture(annotations, settings) or options.capture,
         readiness=_readiness(annotations),
     )
@@ -190,6 +199,16 @@ def _resources(annotations: Annotations) -> dict[str, dict[str, str]]:
             message = f"{request} is more than the limit of {limit}"
             annotations.refuse(f"{SIDECAR}{name}", message, "lower the request, or raise the limit")
     return found
+
+
+def _within(budget: Resources, defaults: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """Defaults for what the pod does not share out as a whole: on top of its budget, the API server would refuse it."""
+    shared = budget.requests.keys() | budget.limits.keys()
+    left = {
+        kind: {name: amount for name, amount in amounts.items() if name not in shared}
+        for kind, amounts in defaults.items()
+    }
+    return {kind: amounts for kind, amounts in left.items() if amounts}
 
 
 def _capture(annotations: Annotations, settings: InjectionSettings) -> CaptureSettings | None:

@@ -169,9 +169,12 @@ class Spec(_View, frozen=True, kw_only=True):
     image_pull_secrets: tuple[Named, ...] = ()
     service_account_name: str = ""
     security_context: SecurityContext = SecurityContext()
+    resources: Resources = Resources()
+    """Of the pod as a whole, which its containers share (Kubernetes 1.34 and later)."""
     host_network: bool = False
     termination_grace_period_seconds: int = 30
     os: Named = Named()
+    node_selector: Mapping[str, str] = {}
 
 
 class Pod(_View, frozen=True, kw_only=True):

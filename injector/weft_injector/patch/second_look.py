@@ -10,11 +10,11 @@ from typing import Self
 from weft_core.injection import SIDECAR_CONTAINER
 from weft_core.problems import Code, Problem, Severity
 from weft_injector.patch.annotations import BOOLEAN_FIX, REWRITE_PROBES, STATUS, Annotations, boolean
+from weft_injector.patch.earlier import is_complete
 from weft_injector.patch.pod import Document, Pod, writable
 from weft_injector.patch.probes import ProbeRewriter
-from weft_injector.patch.redirect import CONTAINER as REDIRECT_CONTAINER
 from weft_injector.patch.security import bypassing
-from weft_injector.patch.sidecar import BOOTSTRAP_FLAG, LONGEST_ARGUMENT, too_long, with_more_probes
+from weft_injector.patch.sidecar import LONGEST_ARGUMENT, too_long, with_more_probes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class SecondLook:
 
         `rewrite_probes` is the mesh's setting, which the pod's annotation overrides.
         """
-        if not _is_ours(pod):
+        if not is_complete(pod):
             return cls(document=document)
         errors = tuple(p for p in bypassing(pod, annotations.pod) if p.severity is Severity.ERROR)
         native = any(container.name == SIDECAR_CONTAINER for container in pod.spec.init_containers)
@@ -49,15 +49,6 @@ class SecondLook:
             return cls(document=document, problems=(_unreadable(annotations),))
         proxy["args"] = [flag, longer, *rest]
         return cls(document=result, problems=(too_long(annotations.pod),) if len(longer) > LONGEST_ARGUMENT else ())
-
-
-def _is_ours(pod: Pod) -> bool:
-    """Whether the sidecar is of this injector's make: redirected to, with its bootstrap on its command line."""
-    redirected = any(container.name == REDIRECT_CONTAINER for container in pod.spec.init_containers)
-    return redirected and any(
-        container.name == SIDECAR_CONTAINER and container.args[:1] == (BOOTSTRAP_FLAG,)
-        for container in pod.all_containers()
-    )
 
 
 def _unreadable(annotations: Annotations) -> Problem:

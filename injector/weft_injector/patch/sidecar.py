@@ -38,7 +38,8 @@ _VARIABLES: Final = (
     ("POD_NAMESPACE", "metadata.namespace"),
     ("POD_IP", "status.podIP"),
 )
-_WEFT: Final = "/usr/local/bin/weft"
+WEFT: Final = "/usr/local/bin/weft"
+"""The command, in Weft's image."""
 _START_SECONDS: Final = 600
 """How long a pod waits for its proxy, as with Istio: longer than any outage of the control plane should be."""
 _SHORT_OF_GRACE: Final = 3
@@ -205,14 +206,14 @@ def _lifecycle(identity: Identity, options: Options, native: bool) -> dict[str, 
     only to say that connections shall move elsewhere. A plain one is ended together with the application, so it stays
     while there are connections, within the grace period.
     """
-    drain = [_WEFT, "drain", *(["--all"] if identity.kind is ProxyKind.GATEWAY else [])]
+    drain = [WEFT, "drain", *(["--all"] if identity.kind is ProxyKind.GATEWAY else [])]
     if not native:
         longest = max(0, identity.grace_seconds - _SHORT_OF_GRACE)
         shortest = min(options.drain.total_seconds(), longest)
         drain += [f"--minimum={shortest:g}", f"--maximum={longest}"]
     lifecycle: dict[str, Any] = {"preStop": {"exec": {"command": drain}}}
     if options.hold and not native and identity.kind is ProxyKind.SIDECAR:
-        lifecycle["postStart"] = {"exec": {"command": [_WEFT, "wait", f"--timeout={_START_SECONDS}"]}}
+        lifecycle["postStart"] = {"exec": {"command": [WEFT, "wait", f"--timeout={_START_SECONDS}"]}}
     return lifecycle
 
 

@@ -76,7 +76,13 @@ def test_istios_word_of_a_pod_is_left_to_istio_where_that_is_set(inject: Inject)
 
 
 @pytest.mark.parametrize(
-    ("spec", "reason"), [({"hostNetwork": True}, "node's network"), ({"os": {"name": "windows"}}, "Windows")]
+    ("spec", "reason"),
+    [
+        ({"hostNetwork": True}, "node's network"),
+        ({"os": {"name": "windows"}}, "Windows"),
+        ({"nodeSelector": {"kubernetes.io/os": "windows"}}, "Windows"),
+        ({"nodeSelector": {"beta.kubernetes.io/os": "windows"}}, "Windows"),
+    ],
 )
 def test_a_pod_that_can_have_none_says_why(inject: Inject, spec: Pod, reason: str) -> None:
     found = inject(pod(**spec))
@@ -86,6 +92,17 @@ def test_a_pod_that_can_have_none_says_why(inject: Inject, spec: Pod, reason: st
     assert found.pod["spec"] == pod(**spec)["spec"]
     again = inject(found.pod)
     assert again.pod == found.pod
+
+
+@pytest.mark.parametrize("spec", [{"os": {"name": "linux"}}, {"nodeSelector": {"kubernetes.io/os": "linux"}}])
+def test_a_pod_that_says_linux_is_as_one_that_says_nothing(inject: Inject, spec: Pod) -> None:
+    assert inject(pod(**spec)).decision.action is Action.INJECT
+
+
+def test_a_static_pods_mirror_has_no_part_in_what_runs(inject: Inject) -> None:
+    found = inject(annotated({"kubernetes.io/config.mirror": "5f", "kubernetes.io/config.source": "file"}))
+    assert found.decision.action is Action.SKIP_ALOUD
+    assert "static" in found.decision.reason
 
 
 def test_a_pod_on_the_host_network_that_nobody_wants_injected_is_left_alone(inject: Inject) -> None:

@@ -112,10 +112,34 @@ def test_its_command_is_not_the_authors(inject: Inject, proxy_of: ProxyOf) -> No
     assert proxy_of(found.pod)["command"] == ["/usr/local/bin/envoy"]
 
 
-def test_a_proxy_that_would_capture_its_own_traffic_is_refused(inject: Inject) -> None:
+def test_a_proxy_may_run_as_another_user_and_group(injected: Injected, proxy_of: ProxyOf) -> None:
+    own = {"name": "istio-proxy", "image": "auto", "securityContext": {"runAsUser": 1234, "runAsGroup": 4321}}
+    pod = injected({"spec": {"containers": [{"name": "app"}, own]}})
+    assert pod["spec"]["initContainers"][0]["args"] == ["redirect", "--proxy-uid=1234", "--proxy-gid=4321"]
+    context = proxy_of(pod)["securityContext"]
+    assert (context["runAsUser"], context["runAsGroup"], context["runAsNonRoot"]) == (1234, 4321, True)
+
+
+def test_then_it_is_that_user_whom_no_application_may_be(inject: Inject) -> None:
+    own = {"name": "istio-proxy", "image": "auto", "securityContext": {"runAsUser": 1234}}
+    app = {"name": "app", "securityContext": {"runAsUser": 1234}}
+    [problem] = inject({"spec": {"containers": [app, own]}}).errors
+    assert problem.path == "spec.containers[0].securityContext.runAsUser"
+    assert "1234" in problem.message
+    app["securityContext"] = {"runAsUser": 1337}
+    found = inject({"spec": {"containers": [app, own]}})
+    assert found.errors == ()
+    again = inject({**(found.pod or {})})
+    assert again.errors == (), "also when it is looked at again"
+
+
+def test_root_is_too_many_others_to_be_told_from(inject: Inject, injected: Injected) -> None:
     own = {"name": "istio-proxy", "securityContext": {"runAsUser": 0}}
     found = inject({"spec": {"containers": [{"name": "app"}, own]}})
     assert [problem.path for problem in found.errors] == ["spec.containers[1].securityContext.runAsUser"]
+    own["securityContext"] = {"runAsGroup": 0}
+    pod = injected({"spec": {"containers": [{"name": "app"}, own]}})
+    assert pod["spec"]["initContainers"][0]["args"] == ["redirect"], "the proxy is known by its user"
 
 
 def test_a_proxy_alone_is_no_sidecar(inject: Inject) -> None:

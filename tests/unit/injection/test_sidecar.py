@@ -222,6 +222,41 @@ def test_metrics_are_announced_unless_the_application_has_its_own(injected: Inje
     assert {name for name in annotations if name.startswith("prometheus.io")} == {"prometheus.io/scrape"}
 
 
+@pytest.mark.parametrize("name", ["prometheus.io.scrape", "prometheus_io_port"])
+def test_prometheus_takes_other_spellings_for_the_same(injected: Injected, name: str) -> None:
+    """Its discovery makes `prometheus_io_scrape` of all of them: two would overwrite each other."""
+    own = {"metadata": {"annotations": {name: "false"}}, "spec": {"containers": [{"name": "a"}]}}
+    assert not any(name.startswith("prometheus.io/") for name in injected(own)["metadata"]["annotations"])
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        ({"limits": {"memory": "512Mi"}}, {"requests": {"cpu": "100m"}, "limits": {"cpu": "2"}}),
+        ({"requests": {"cpu": "1", "memory": "64Mi"}}, {}),
+        ({"limits": {"hugepages-2Mi": "4Mi"}}, {"requests": {"cpu": "100m", "memory": "128Mi"}}),
+    ],
+)
+def test_what_the_pod_has_as_a_whole_the_sidecar_shares(
+    injected: Injected, proxy_of: Callable[[Pod], Pod], budget: Pod, expected: Pod
+) -> None:
+    """The API server refuses containers that ask for more than their pod has."""
+    pod = injected({"spec": {"resources": budget, "containers": [{"name": "a"}]}})
+    for container in (proxy_of(pod), pod["spec"]["initContainers"][0]):
+        assert container["resources"].items() >= expected.items()
+        assert expected or not container["resources"]
+
+
+def test_what_is_asked_for_the_sidecar_holds_within_a_pods_budget(
+    injected: Injected, proxy_of: Callable[[Pod], Pod]
+) -> None:
+    metadata = {"annotations": {"sidecar.istio.io/proxyCPU": "10m"}}
+    pod = injected(
+        {"metadata": metadata, "spec": {"resources": {"limits": {"cpu": "1"}}, "containers": [{"name": "a"}]}}
+    )
+    assert proxy_of(pod)["resources"] == {"requests": {"cpu": "10m"}}
+
+
 def test_kubectl_shows_the_application(injected: Injected) -> None:
     assert injected(WEB)["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"] == "app"
 
