@@ -102,12 +102,14 @@ class Mesh:
                 start_new_session=True,
             )
 
-    def wait_until_up(self, path: str = "/productpage", seconds: float = START) -> None:
-        """Wait for the first 200 through the gateway; fails the test with what the command printed."""
+    def wait_until_up(self, path: str = "/productpage", seconds: float = START, *, status: int = 200) -> None:
+        """Wait for the first such answer through the gateway; fails the test with what the command printed."""
         deadline = time.monotonic() + seconds
-        while self._status(path) != 200:
+        while self._status(path) != status:
             if time.monotonic() > deadline or self.process.poll() is not None:
-                pytest.fail(f"no 200 within {seconds} s (exit code {self.process.poll()}); it said:\n{self.output}")
+                pytest.fail(
+                    f"no {status} within {seconds} s (exit code {self.process.poll()}); it said:\n{self.output}"
+                )
             time.sleep(0.05)
 
     def _status(self, path: str) -> int:
@@ -217,16 +219,23 @@ class Mesh:
 
 @pytest.fixture(scope="session")
 def launch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Mesh]]:
-    """Starts meshes on copies of bookshop's files, of all or of those named, each with a gateway port of its own."""
+    """Starts meshes on copies of bookshop's files, of all or of those named, each with a gateway port of its own.
+
+    `added` are more files that are there from the start, by name.
+    """
     with ExitStack() as stack:
 
-        def start(*files: str, options: tuple[str, ...] = (), port: int | None = None) -> Mesh:
+        def start(
+            *files: str, options: tuple[str, ...] = (), port: int | None = None, added: Mapping[str, str] | None = None
+        ) -> Mesh:
             home = tmp_path_factory.mktemp("mesh")
             folder = home / "bookshop"
             shutil.copytree(EXAMPLES / "bookshop", folder, ignore=_all_yaml_but(files))
             port = port or free_port()
             gateway = folder / "kubernetes" / "gateway.yaml"
             gateway.write_text(gateway.read_text().replace("8080", str(port)))
+            for name, text in (added or {}).items():
+                folder.joinpath(name).write_text(text)
             mesh = Mesh(home, folder, port, *options)
             stack.callback(mesh.kill)
             return mesh
