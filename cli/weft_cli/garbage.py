@@ -13,3 +13,8 @@ def look_rarely() -> None:
     With Python's own thresholds a third of the first synchronisation of 1,000 services is spent looking, too.
     """
     gc.set_threshold(50_000, 20, 100)
+
+
+def keep_what_is_there() -> None:
+    """Never look through what is there now: through 1,000 services and 5,000 pods it takes 0.1 s, for all to wait."""
+    gc.freeze()

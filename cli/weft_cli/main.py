@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from weft_cli import redirect
 from weft_cli.findings import Format
 from weft_cli.serve import command as serve
 from weft_core.errors import EnvironmentFault
@@ -19,7 +18,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.command)
-app.command("redirect")(redirect.command)
 
 Paths = Annotated[
     list[Path],
@@ -111,6 +109,14 @@ def inject(
     from weft_cli.inject import run_inject  # noqa: PLC0415
 
     _exit(run_inject(filename, settings=settings, mesh_config=mesh_config, namespace=namespace))
+
+
+@app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def redirect(context: typer.Context) -> None:
+    """Lead this network namespace's TCP connections through Envoy; for a pod's init container."""
+    from weft_cli.redirect import main as run  # noqa: PLC0415 - which `start` calls at once
+
+    _exit(run(context.args))
 
 
 @app.command()

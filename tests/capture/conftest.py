@@ -5,6 +5,7 @@ namespace and its owner. Both calls are made for the thread alone; `os.setresuid
 """
 
 import ctypes
+import io
 import os
 import socket
 import struct
@@ -13,19 +14,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
-import typer
 from bringup import Unavailable
 from bringup.machine import ensure
-from typer.testing import CliRunner
 
-from weft_cli.redirect import command
+from weft_cli import redirect
 
 WEFT = Path(sys.executable).with_name("weft")
 OUTBOUND, INBOUND = 15001, 15006
@@ -73,11 +72,10 @@ class Namespace:
 
     def redirect(self, *arguments: str) -> str:
         """Run `weft redirect` in it, without the price of a new interpreter; what it has said."""
-        app = typer.Typer()
-        app.command()(command)
-        result = self.inside(lambda: CliRunner().invoke(app, arguments))
-        assert result.exit_code == 0, result.output
-        return result.output
+        with io.StringIO() as said, redirect_stdout(said), redirect_stderr(said):
+            code = self.inside(lambda: redirect.main(arguments))
+            assert code == 0, said.getvalue()
+            return said.getvalue()
 
     def rules(self) -> str:
         """All rules of all kinds, as the kernel has them: without counters and comments of the tools."""

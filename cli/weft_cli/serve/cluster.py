@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import structlog
 from aiohttp import web
 
-from weft_cli import http
+from weft_cli import garbage, http
 from weft_cli.control_plane import ControlPlane
 from weft_cli.news import News
 from weft_cli.serve.address import split_address
@@ -139,6 +139,7 @@ class _Replica:
         await asyncio.gather(self._ingest.barrier.wait(), _patiently(self._features.look))
         self._readiness.done("ingest")
         self._control_plane.fanout.commit()
+        garbage.keep_what_is_there()
         certificates = Certificates(
             self._api,
             self._release,

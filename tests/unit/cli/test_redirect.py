@@ -1,14 +1,17 @@
 """`weft redirect`: what its flags come to, and what it prints; the kernel is left alone."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from ipaddress import ip_network
+from typing import NamedTuple
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
-from weft_cli.redirect import BackendChoice, command
+from weft_cli import redirect as module
+from weft_cli import start
+from weft_cli.main import app
 from weft_injector.capture import apply, backend, iptables, loopback, nftables
 from weft_injector.capture.backend import Backend, Machine
 from weft_injector.capture.flags import flags_of
@@ -29,6 +32,16 @@ EVERYTHING = CaptureSettings(
     exclude_inbound_ports=frozenset({22}),
     exclude_interfaces=frozenset({"eth1"}),
 )
+
+
+class Result(NamedTuple):
+    """What the command has said, and how it ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
 Redirect = Callable[..., Result]
 
 
@@ -44,11 +57,17 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], None]:
 
 
 @pytest.fixture
-def redirect(machine: object) -> Redirect:
+def redirect(machine: object, capsys: pytest.CaptureFixture[str]) -> Redirect:
     """Runs the command with these arguments."""
-    app = typer.Typer()
-    app.command()(command)
-    return lambda *arguments: CliRunner().invoke(app, arguments)
+
+    def run(*arguments: str) -> Result:
+        try:
+            code = module.main(arguments)
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Result(code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture
@@ -64,10 +83,6 @@ def tools(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[str, ...], str]]:
     monkeypatch.setattr(loopback, "add_passthrough_source", lambda: ran.append((("add", "::6"), "")))
     monkeypatch.setattr(loopback, "remove_passthrough_source", lambda: ran.append((("remove", "::6"), "")))
     return ran
-
-
-def test_the_choices_are_the_backends() -> None:
-    assert [choice.value for choice in BackendChoice] == ["auto", *Backend]
 
 
 @pytest.mark.parametrize("chosen", Backend)
@@ -125,3 +140,37 @@ def test_a_mistake_in_a_flag_ends_with_2_and_names_it(redirect: Redirect) -> Non
     assert result.exit_code == 2
     assert "--exclude-outbound-cidrs" in result.stderr
     assert "'10.0.0.0/40' is not a CIDR" in result.stderr
+
+
+def test_an_unknown_backend_or_user_is_a_mistake_too(redirect: Redirect) -> None:
+    assert "iptables-legacy" in (unknown := redirect("--backend", "ebpf")).stderr
+    assert unknown.exit_code == 2
+    assert redirect("--proxy-uid", "4294967295").exit_code == 2
+    assert redirect("--proxy-gid", "nobody").exit_code == 2
+
+
+def test_what_the_machine_lacks_is_told_in_a_line(redirect: Redirect, machine: Callable[[Machine], None]) -> None:
+    machine(Machine(backends=frozenset(), net_admin=False))
+    result = redirect()
+    assert result.exit_code == 1
+    assert result.stderr.startswith("weft: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_command_runs_without_what_the_others_load(
+    machine: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["weft", "redirect", "--dry-run", "--backend=nft"])
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.setitem(sys.modules, "weft_cli.main", None)
+    with pytest.raises(SystemExit) as end:
+        start.main()
+    assert end.value.code == 0
+    assert nftables.render(CaptureSettings()) in capsys.readouterr().out
+
+
+def test_the_whole_command_line_knows_it_too(machine: object) -> None:
+    assert "redirect" in CliRunner().invoke(app, ["--help"]).stdout
+    shown = CliRunner().invoke(app, ["redirect", "--dry-run", "--backend=nft", "-d", "22"]).stdout
+    assert nftables.render(CaptureSettings(exclude_inbound_ports=frozenset({22}))) in shown
+    assert "--exclude-inbound-ports" in CliRunner().invoke(app, ["redirect", "--help"]).stdout
