@@ -25,11 +25,14 @@ SKIPPED: Final = f"{OWN}injection-skipped"
 """Why a pod has no sidecar although it, or its namespace, asks for one."""
 PROXY_CONFIG: Final = "proxy.istio.io/config"
 REWRITE_PROBES: Final = f"{SIDECAR}rewriteAppHTTPProbers"
+BEFORE_PROXY: Final = f"{SIDECAR}init-containers-before-proxy"
+"""Names of init containers that are to start before the proxy does."""
+_REROUTE: Final = "istio.io/reroute-virtual-interfaces"
 BOOLEAN_FIX: Final = 'write "true" or "false"'
 
 _READ: Final = (
     *("proxyCPU", "proxyCPULimit", "proxyMemory", "proxyMemoryLimit", "proxyImage", "logLevel", "componentLogLevel"),
-    *("rewriteAppHTTPProbers", "nativeSidecar", "interceptionMode"),
+    *("rewriteAppHTTPProbers", "nativeSidecar", "interceptionMode", "init-containers-before-proxy"),
 )
 _WITHOUT_EFFECT: Final = (
     *("agentLogLevel", "bootstrapOverride", "capNetBindService", "controlPlaneAuthPolicy", "discoveryAddress"),
@@ -112,7 +115,11 @@ class Annotations:
         if name in _KNOWN or name in _OWN_SPELLING or name in _NOT_OPTIONS or name.startswith(TRAFFIC):
             return
         prefix, _, rest = name.rpartition("/")
-        if name in _OTHERS_WITHOUT_EFFECT or (f"{prefix}/" == SIDECAR and rest in _WITHOUT_EFFECT):
+        if name == _REROUTE:
+            if self.values[name].strip():
+                message = "traffic of virtual machines would be taken for traffic to this pod, not from it"
+                self.refuse(name, message, "remove the annotation")
+        elif name in _OTHERS_WITHOUT_EFFECT or (f"{prefix}/" == SIDECAR and rest in _WITHOUT_EFFECT):
             self.warn(
                 name, "Weft does not support this annotation; it has no effect", "remove it", Code.UNSUPPORTED_FIELD
             )

@@ -135,7 +135,7 @@ class _Patch:
         problems = [*self._conflicts(), *self._annotations.problems]
         if any(problem.severity is Severity.ERROR for problem in problems):
             return _refused(self._decision, problems)
-        probes = ProbeRewriter(ref=self._annotations.pod, native=self._options.native)
+        probes = ProbeRewriter(ref=self._annotations.pod, early=self._early())
         if self._sidecar and self._options.rewrite_probes:
             probes.rewrite(self._pod, self._spec)
         problems += probes.problems
@@ -162,6 +162,11 @@ class _Patch:
             if self._pod_certificates
             else Credentials(workload=self._workload, service_account=self._pod.service_account),
         )
+
+    def _early(self) -> frozenset[str]:
+        """The names of init containers that start before the proxy."""
+        names = frozenset(container.name for container in self._pod.spec.init_containers)
+        return names & self._options.before_proxy if self._options.native else names
 
     def _conflicts(self) -> list[Problem]:
         """What of the pod would undo its protection, or has the names that the injector needs."""
@@ -206,7 +211,7 @@ class _Patch:
     def _place(self, container: Document) -> None:
         """A native sidecar goes before all init containers, which then have a network; a plain one before the others.
 
-        In the latter case the redirect comes after the init containers: with it they would have none.
+        What is to start before the proxy comes before the redirect, too: with it alone it would have no network.
         """
         if not self._sidecar:
             containers = self._spec["containers"]
@@ -215,9 +220,12 @@ class _Patch:
             containers[at : at + 1] = [container]
             return
         redirect = redirect_container(self._options, image_fields(self._options, self._settings))
-        before = self._spec.get("initContainers") or []
+        early = self._early()
+        members = self._spec.get("initContainers") or []
+        before = [member for member in members if member["name"] in early]
         if self._options.native:
-            self._spec["initContainers"] = [redirect, container, *before]
+            after = [member for member in members if member["name"] not in early]
+            self._spec["initContainers"] = [*before, redirect, container, *after]
         else:
             self._spec["initContainers"] = [*before, redirect]
             self._spec["containers"] = [container, *self._spec["containers"]]

@@ -17,6 +17,7 @@ from weft_core.problems import Severity
 from weft_injector.capture.annotations import capture_settings
 from weft_injector.capture.settings import CaptureSettings
 from weft_injector.patch.annotations import (
+    BEFORE_PROXY,
     BOOLEAN_FIX,
     PROXY_CONFIG,
     READINESS,
@@ -70,6 +71,8 @@ class Options:
     """`requests` and `limits`, those that are not empty."""
     capture: CaptureSettings
     readiness: Readiness = Readiness()
+    before_proxy: frozenset[str] = frozenset()
+    """Init containers that start before a native sidecar; before a plain one, all do."""
     environment: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Of the proxy's node."""
@@ -106,6 +109,7 @@ def read_options(
         resources=_resources(annotations) or _within(budget, options.resources),
         capture=_capture(annotations, settings) or options.capture,
         readiness=_readiness(annotations),
+        before_proxy=frozenset(filter(None, map(str.strip, annotations.values.get(BEFORE_PROXY, "").split(",")))),
     )
 
 

@@ -5,6 +5,7 @@ proxy asks the application (`bootstrap.probes`). What is left as it is: `exec` p
 a `host`, which are not about the pod; those of the proxy's own ports.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -30,8 +31,8 @@ class ProbeRewriter:
     """Rewrites the probes of one pod, and gathers what the proxy is to serve for them."""
 
     ref: ObjectRef
-    native: bool
-    """Whether the proxy runs before all of the pod's own containers."""
+    early: Collection[str]
+    """Init containers that start before the proxy."""
     served: list[Served] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
@@ -41,8 +42,9 @@ class ProbeRewriter:
             self._container(container, spec["containers"][index], f"spec.containers[{index}]")
         for index, container in enumerate(pod.spec.init_containers):
             if container.keeps_running:
+                before = container.name in self.early
                 self._container(
-                    container, spec["initContainers"][index], f"spec.initContainers[{index}]", before=not self.native
+                    container, spec["initContainers"][index], f"spec.initContainers[{index}]", before=before
                 )
 
     def _container(self, container: Container, document: dict[str, Any], path: str, *, before: bool = False) -> None:

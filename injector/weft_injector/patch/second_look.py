@@ -33,11 +33,13 @@ class SecondLook:
         if not is_complete(pod):
             return cls(document=document)
         errors = tuple(p for p in bypassing(pod, annotations.pod) if p.severity is Severity.ERROR)
-        native = any(container.name == SIDECAR_CONTAINER for container in pod.spec.init_containers)
+        started = [container.name for container in pod.spec.init_containers]
+        native = SIDECAR_CONTAINER in started
+        early = started[: started.index(SIDECAR_CONTAINER)] if native else started
         if errors or not annotations.read(REWRITE_PROBES, boolean, BOOLEAN_FIX, rewrite_probes):
             return cls(document=document, problems=errors)
         result, spec = writable(document)
-        probes = ProbeRewriter(ref=annotations.pod, native=native)
+        probes = ProbeRewriter(ref=annotations.pod, early=early)
         probes.rewrite(pod, spec)
         if not probes.served:
             return cls(document=document)

@@ -180,3 +180,10 @@ def test_all_mistakes_are_told_at_once(inject: Inject) -> None:
 def test_a_config_may_be_json(injected: Injected, proxy_of: Callable[[Pod], Pod]) -> None:
     found = injected(with_annotations({"proxy.istio.io/config": json.dumps({"concurrency": 5})}))
     assert "5" in proxy_of(found)["args"]
+
+
+def test_virtual_machines_behind_the_pod_are_refused_by_either_name(inject: Inject) -> None:
+    for name in ("istio.io/reroute-virtual-interfaces", "traffic.sidecar.istio.io/kubevirtInterfaces"):
+        [problem] = inject(with_annotations({name: "net1"})).errors
+        assert problem.path == f"metadata.annotations[{name}]"
+    assert inject(with_annotations({"istio.io/reroute-virtual-interfaces": ""})).problems == ()

@@ -159,6 +159,15 @@ def test_a_sidecar_that_starts_before_a_plain_proxy_is_not_held_up_by_it(injecte
     assert "httpGet" in early["livenessProbe"]
 
 
+def test_nor_is_one_that_asked_to_start_before_a_native_proxy(injected: Injected) -> None:
+    probes = {"startupProbe": {"tcpSocket": {"port": 8080}}, "readinessProbe": {"tcpSocket": {"port": 8080}}}
+    given = pod(probes, init=True)
+    given["metadata"]["annotations"] = {"sidecar.istio.io/init-containers-before-proxy": "app"}
+    early = injected(given)["spec"]["initContainers"][0]
+    assert early["startupProbe"] == probes["startupProbe"]
+    assert "httpGet" in early["readinessProbe"]
+
+
 @pytest.mark.parametrize("off", ["annotation", "settings"])
 def test_it_can_be_turned_off(injected: Injected, off: str) -> None:
     given = pod({"livenessProbe": {"httpGet": {"port": 8080}}})

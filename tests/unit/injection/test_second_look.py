@@ -47,6 +47,17 @@ def test_probes_that_came_later_go_through_the_proxy_too(
     assert _probed(bootstrap_of(found)) == _probed(bootstrap_of(at_once)), "as if all had come at once"
 
 
+def test_a_sidecar_that_another_webhook_put_before_the_proxy_is_not_held_up_by_it(injected: Injected) -> None:
+    given = injected(pod())
+    probe = {"tcpSocket": {"port": 80}}
+    agent = {"name": "agent", "restartPolicy": "Always", "startupProbe": probe, "readinessProbe": probe}
+    given["spec"]["initContainers"] = [agent, *given["spec"]["initContainers"], {**agent, "name": "behind"}]
+    early, *_, behind = injected(given)["spec"]["initContainers"]
+    assert early["startupProbe"] == probe
+    assert early["readinessProbe"]["httpGet"]["path"] == "/app-health/agent/readyz"
+    assert behind["startupProbe"]["httpGet"]["path"] == "/app-health/behind/startupz"
+
+
 def test_a_third_pass_changes_nothing(injected: Injected) -> None:
     twice = injected(with_late(injected(pod())))
     assert injected(twice) == twice

@@ -41,6 +41,18 @@ def test_a_native_sidecar_comes_before_every_other_init_container(
     assert proxy["lifecycle"] == {"preStop": {"exec": {"command": ["/usr/local/bin/weft", "drain"]}}}
 
 
+def test_init_containers_may_ask_to_start_before_the_proxy_and_the_redirect(injected: Injected) -> None:
+    pod = {
+        "metadata": {"annotations": {"sidecar.istio.io/init-containers-before-proxy": "vault, keys"}},
+        "spec": {
+            "initContainers": [{"name": name} for name in ("keys", "migrate", "vault")],
+            "containers": [{"name": "vault"}],
+        },
+    }
+    assert names(injected(pod), "initContainers") == ["keys", "vault", "weft-redirect", "istio-proxy", "migrate"]
+    assert names(injected(pod, native=False), "initContainers") == ["keys", "migrate", "vault", "weft-redirect"]
+
+
 def test_a_plain_sidecar_is_the_first_container_and_holds_the_others(
     injected: Injected, proxy_of: Callable[[Pod], Pod]
 ) -> None:
