@@ -25,7 +25,7 @@ class Loaded:
     held: frozenset[ObjectRef]
     """Objects that are there but can't be read: whoever has an earlier version of them keeps it."""
     guards: tuple[Guard, ...]
-    """What stands in for the security policies among them, where there is no earlier version."""
+    """What stands in for security policies that can't be read, wherever there is no earlier version of them."""
     mesh: MeshConfig | None
 
 
@@ -38,6 +38,7 @@ class FolderSource:
         self._parsed: dict[str, tuple[str, LoadResult]] = {}
         self._files: dict[ObjectRef, str] = {}
         """Where each object was read last."""
+        self._guarded: Mapping[ObjectRef, Guarded] = {}
         self._mesh: MeshConfig | None = None
         self._mesh_map: ObjectRef | None = None
         """The ConfigMap that the settings in force were read from."""
@@ -52,16 +53,19 @@ class FolderSource:
         refused = {ref: each for ref, each in found.guarded.items() if not each.salvaged}
         known = {ref: each.source for ref, each in refused.items()} | dict(found.sources)
         lost = {ref for ref, file in self._files.items() if file in found.unreadable and ref not in known}
-        guarded = refused | self._salvaged(found, lost)
-        self._files = {ref: self._files[ref] for ref in lost} | {ref: source.file for ref, source in known.items()}
-        self._sources = {ref: each.source for ref, each in guarded.items()} | dict(found.sources)
+        kept = {ref: self._guarded[ref] for ref in lost & self._guarded.keys()}
+        self._guarded = refused | self._salvaged(found, lost) | kept
         held = found.rejected | lost
+        self._files = {ref: self._files[ref] for ref in held & self._files.keys()} | {
+            ref: source.file for ref, source in known.items()
+        }
+        self._sources = {ref: each.source for ref, each in self._guarded.items()} | dict(found.sources)
         problems = () if self._mesh_map in held else self._read_mesh(found)
         return Loaded(
             objects=found.objects,
             problems=(*found.problems, *problems),
             held=held,
-            guards=tuple(each.guard for each in guarded.values()),
+            guards=tuple(each.guard for each in self._guarded.values()),
             mesh=self._mesh,
         )
 

@@ -56,8 +56,7 @@ def replace_all(
 ) -> None:
     """Make the registry hold exactly these objects, and the last good version of those in `held`.
 
-    `guards` stand in for the security policies among the latter: those in force are of policies that have no good
-    version.
+    `guards` are those of security policies that can't be read; they go in force where there is no good version.
 
     Workload objects (Deployments …) become Pods, because no controller does it here. `injected`: every Pod has a
     sidecar.
@@ -81,7 +80,7 @@ def replace_all(
     rows["pods"] = {(pod.namespace, pod.name): pod for pod in complete(pods, namespaces, injected=injected)}
     for name in _TABLES:
         _replace(getattr(registry, name), rows[name])
-    _replace(registry.unreadable_policies, _in_force(registry, guards, held))
+    _replace(registry.unreadable_policies, _in_force(registry, guards))
     registry.mesh_config.put(MESH, mesh)
 
 
@@ -97,13 +96,11 @@ def _kept(table: Table[Any, Any], kind: str, keep: Collection[tuple[str, str, st
             yield key, row
 
 
-def _in_force(registry: Registry, guards: Iterable[Guard], held: Collection[ObjectRef]) -> dict[ObjectRef, Guard]:
-    """The guards of policies without a row: these, and earlier ones of what can now be read even less."""
-    table = registry.unreadable_policies
-    earlier = (guard for ref in held if (guard := table.peek(ref)) is not None)
+def _in_force(registry: Registry, guards: Iterable[Guard]) -> dict[ObjectRef, Guard]:
+    """The guards of policies of which no version has a row."""
     return {
         guard.ref: guard
-        for guard in (*earlier, *guards)
+        for guard in guards
         if (guard.ref.namespace, guard.ref.name) not in getattr(registry, CONFIG_KINDS[guard.ref.kind])
     }
 

@@ -93,6 +93,15 @@ def test_a_mended_object_comes_in_force(mesh: Mesh) -> None:
     assert mesh.registry.virtual_services.peek(ROUTE) not in (good, None)
 
 
+@pytest.mark.parametrize("name", ["policy.yaml", "routes.yaml"])
+def test_a_broken_object_stays_also_when_its_file_becomes_no_yaml(mesh: Mesh, name: str) -> None:
+    before = mesh.rows()
+    text = (mesh.folder / name).read_text()
+    mesh.write(name, text.replace("spec:", "spec: {frobnicate: true}\nold:"))
+    mesh.write(name, MALFORMED)
+    assert mesh.rows() == before
+
+
 @pytest.mark.parametrize("name", ["policy.yaml", "routes.yaml", "shop.yaml"])
 def test_the_objects_of_a_file_that_is_no_more_yaml_stay(mesh: Mesh, name: str) -> None:
     before = mesh.rows()
@@ -230,6 +239,12 @@ def test_a_guard_is_kept_as_it_was_while_its_file_can_be_read_even_less(unread: 
     for text in (UNKNOWN_FIELD + "  [", MALFORMED):
         unread.write("policy.yaml", text)
         assert unread.registry.unreadable_policies.peek(GUARDED) == narrow is not None
+
+
+def test_a_guard_goes_when_what_can_be_read_shows_that_nothing_is_protected(unread: Mesh) -> None:
+    unread.write("policy.yaml", UNKNOWN_FIELD)
+    unread.write("policy.yaml", UNKNOWN_FIELD.replace("DENY", "AUDIT"))
+    assert guards(unread) == []
 
 
 def test_a_guard_follows_what_can_be_read_of_the_policy(unread: Mesh) -> None:
