@@ -63,7 +63,6 @@ class Rehearsal:
         for name, table in tables.items():
             _make_equal(table, rows[name])
         tables[CONFIG_KINDS[kind]].put(key, config)
-        self._stage.unreadable_policies.put(config.meta.ref, None)
         return by_severity(problem for check in CHECKS[kind] for problem in self._run(check, key))
 
     def _run(self, check: Check, key: Key) -> tuple[Problem, ...]:

@@ -58,7 +58,7 @@ def test_findings_about_the_version_in_force_say_nothing_of_a_refused_one() -> N
     own = Problem(code=Code.SCHEMA_VALIDATION_ERROR, severity=Severity.ERROR, object=REF, message="own")
     viewed = Problem(code=Code.REFERENCED_RESOURCE_NOT_FOUND, severity=Severity.WARNING, object=REF, message="viewed")
 
-    def observed(*, rejected: bool) -> Observed:
+    def observed(*, rejected: bool, in_force: bool = True) -> Observed:
         return Observed(
             kind=REF.kind,
             namespace=REF.namespace,
@@ -67,7 +67,9 @@ def test_findings_about_the_version_in_force_say_nothing_of_a_refused_one() -> N
             generation=1,
             problems=(own,),
             rejected=rejected,
+            in_force=in_force,
         )
 
     assert about(observed(rejected=True), {REF: (viewed,)}) == (own,)
     assert about(observed(rejected=False), {REF: (viewed,)}) == (own, viewed)
+    assert about(observed(rejected=True, in_force=False), {REF: (viewed,)}) == (own, viewed), "what follows from that"
