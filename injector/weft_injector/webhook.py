@@ -133,8 +133,6 @@ class Injector:
             reason=decision.reason,
         )
         warnings = [_words(problem) for problem in injection.problems if problem.severity is Severity.WARNING]
-        if decision.action is Action.SKIP_ALOUD:
-            warnings.append(f"no sidecar was added: {decision.reason}")
         return Verdict(allowed=True, warnings=warnings, patch=patch)
 
     def _refused(self, request: AdmissionRequest, injection: Injection) -> Verdict:

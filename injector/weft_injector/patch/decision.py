@@ -1,7 +1,7 @@
 """Whether a pod gets a proxy from this control plane, and which; the rule itself is `weft_core.injection`.
 
-What is added here can only be seen at the pod itself: that it has its proxy already, runs Windows, or asks for a
-template that there is not.
+What is added here can only be seen at the pod itself: that it has its proxy already, or that of another mesh, runs
+Windows, or asks for a template that there is not.
 """
 
 import json
@@ -14,13 +14,18 @@ from weft_core.injection import SIDECAR_CONTAINER, Choice, choose
 from weft_core.offline import TEMPLATES_ANNOTATION
 from weft_core.proxy import ProxyKind
 from weft_injector.patch.annotations import STATUS, Annotations
-from weft_injector.patch.earlier import is_complete
+from weft_injector.patch.earlier import is_complete, is_proxy
 from weft_injector.patch.pod import Pod
 from weft_injector.settings import InjectionSettings
 
 _TEMPLATES: Final = {"sidecar": ProxyKind.SIDECAR, "gateway": ProxyKind.GATEWAY}
 WINDOWS: Final = "the pod runs Windows, for which there is no sidecar"
 STATIC: Final = "the pod is the mirror of a static one, which its node runs as it stands in a file there"
+_OTHER_MESHES: Final = {
+    **dict.fromkeys(("linkerd-proxy", "linkerd-init"), "Linkerd"),
+    **dict.fromkeys(("kuma-sidecar", "kuma-init"), "Kuma"),
+    "consul-dataplane": "Consul",
+}
 _MIRROR: Final = "kubernetes.io/config.mirror"
 _OS_LABELS: Final = ("kubernetes.io/os", "beta.kubernetes.io/os")
 
@@ -69,7 +74,7 @@ def decide(
         return Decision(action=Action.SKIP, reason=choice.reason)
     if choice.revision != settings.revision:
         return Decision(action=Action.SKIP, reason=f"revision {choice.revision} is to add the sidecar")
-    if is_injected(pod) or is_complete(pod):
+    if is_complete(pod) or (is_injected(pod) and any(map(is_proxy, pod.all_containers()))):
         return Decision(action=Action.DONE, reason="the pod has its sidecar")
     if reason := _obstacle(pod, choice):
         return Decision(action=Action.SKIP_ALOUD, reason=reason)
@@ -99,7 +104,16 @@ def _names(value: object) -> list[str]:
 def _obstacle(pod: Pod, choice: Choice) -> str:
     if _MIRROR in pod.metadata.annotations:
         return STATIC
+    if mesh := _other_mesh(pod):
+        return f"the pod has the sidecar of another mesh, {mesh}"
     return choice.skipped or (WINDOWS if _runs_windows(pod) else "")
+
+
+def _other_mesh(pod: Pod) -> str:
+    """Whose sidecar it has; two that redirect the same traffic would lead it in circles."""
+    if is_injected(pod):
+        return "Istio"
+    return next((_OTHER_MESHES[found.name] for found in pod.all_containers() if found.name in _OTHER_MESHES), "")
 
 
 def _runs_windows(pod: Pod) -> bool:

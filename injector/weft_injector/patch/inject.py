@@ -103,7 +103,8 @@ def inject_pod(document: Document, surroundings: Surroundings) -> Injection:
         case Action.DONE:
             return _looked_at_again(document, pod, annotations, decision, surroundings.settings)
         case Action.SKIP_ALOUD:
-            return Injection(decision=decision, pod=_annotated(document, {SKIPPED: decision.reason}))
+            annotated = _annotated(document, {SKIPPED: decision.reason})
+            return Injection(decision=decision, pod=annotated, problems=(_skipped(ref, decision.reason),))
         case Action.INJECT:
             return _Patch(document, pod, annotations, decision, surroundings).apply()
 
@@ -311,6 +312,17 @@ def _ref(document: Mapping[str, Any], namespace: str) -> ObjectRef:
 
 def _refused(decision: Decision, problems: tuple[Problem, ...] | list[Problem]) -> Injection:
     return Injection(decision=decision, pod=None, problems=by_severity(problems))
+
+
+def _skipped(ref: ObjectRef, reason: str) -> Problem:
+    return Problem(
+        code=Code.SCHEMA_WARNING,
+        severity=Severity.WARNING,
+        object=ref,
+        path="spec",
+        message=f"no sidecar was added: {reason}",
+        fix='label the pod weft.dev/inject: "false" if it is to have none',
+    )
 
 
 def _taken(ref: ObjectRef, path: str, name: str) -> Problem:

@@ -26,7 +26,7 @@ class SecondLook:
 
     @classmethod
     def at(cls, document: Document, pod: Pod, annotations: Annotations, *, rewrite_probes: bool) -> Self:
-        """Look again. Gateways, and sidecars of another make, have nothing that could be missing.
+        """Look again. Gateways have nothing that could be missing.
 
         `rewrite_probes` is the mesh's setting, which the pod's annotation overrides.
         """

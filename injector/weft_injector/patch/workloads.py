@@ -24,8 +24,11 @@ _TEMPLATES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("apps/v1", "DaemonSet"): ("spec", "template"),
     ("batch/v1", "Job"): ("spec", "template"),
     ("batch/v1", "CronJob"): ("spec", "jobTemplate", "spec", "template"),
+    ("v1", "PodTemplate"): ("template",),
+    ("apps.openshift.io/v1", "DeploymentConfig"): ("spec", "template"),
+    ("argoproj.io/v1alpha1", "Rollout"): ("spec", "template"),
 }
-"""Where each kind has its pod."""
+"""Where each kind has its pod. Knative's Services are none: they take no init containers."""
 _DISABLED: Final = "disabled"
 
 

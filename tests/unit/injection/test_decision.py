@@ -117,11 +117,30 @@ def test_an_injected_pod_is_left_alone(inject: Inject) -> None:
     assert (twice.decision.action, twice.pod) == (Action.DONE, once.pod)
 
 
+@pytest.mark.parametrize(
+    ("name", "mesh"), [("linkerd-proxy", "Linkerd"), ("kuma-sidecar", "Kuma"), ("consul-dataplane", "Consul")]
+)
+@pytest.mark.parametrize("field", ["containers", "initContainers"])
+def test_a_pod_with_another_meshs_sidecar_gets_none_and_says_so(
+    inject: Inject, name: str, mesh: str, field: str
+) -> None:
+    given = pod()
+    given["spec"].setdefault(field, []).append({"name": name, "restartPolicy": "Always"})
+    found = inject(given)
+    assert found.decision.action is Action.SKIP_ALOUD
+    [problem] = found.problems
+    assert problem.message == f"no sidecar was added: the pod has the sidecar of another mesh, {mesh}"
+
+
 def test_a_pod_with_istios_sidecar_gets_no_second_one(inject: Inject) -> None:
     status = json.dumps({"initContainers": ["istio-init"], "containers": ["istio-proxy"], "revision": "default"})
     given = annotated({"sidecar.istio.io/status": status}, initContainers=[{"name": "istio-init"}])
     given["spec"]["containers"].append({"name": "istio-proxy"})
-    assert inject(given).decision.action is Action.DONE
+    found = inject(given)
+    assert found.decision.action is Action.SKIP_ALOUD
+    assert found.pod is not None
+    assert found.pod["spec"] == given["spec"]
+    assert "Istio" in found.problems[0].message
 
 
 @pytest.mark.parametrize(

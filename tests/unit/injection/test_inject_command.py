@@ -83,6 +83,9 @@ def test_a_second_run_changes_nothing(run: Run) -> None:
         ("v1", "ReplicationController", ("spec", "template")),
         ("batch/v1", "CronJob", ("spec", "jobTemplate", "spec", "template")),
         ("v1", "Pod", ()),
+        ("v1", "PodTemplate", ("template",)),
+        ("apps.openshift.io/v1", "DeploymentConfig", ("spec", "template")),
+        ("argoproj.io/v1alpha1", "Rollout", ("spec", "template")),
     ],
 )
 def test_every_kind_of_workload(run: Run, api: str, kind: str, path: tuple[str, ...]) -> None:
@@ -156,6 +159,13 @@ def test_warnings_do_not_fail(run: Run) -> None:
 )
 def test_who_opts_out_is_left_alone(run: Run, text: str) -> None:
     assert run(text) == (0, text, "")
+
+
+def test_who_can_have_no_sidecar_is_told(run: Run) -> None:
+    code, out, err = run(DEPLOYMENT.replace("spec: {containers", "spec: {hostNetwork: true, containers"))
+    assert code == 0
+    assert containers(yaml.safe_load(out), "spec", "template") == ["app"]
+    assert "spec.template.spec: no sidecar was added" in err
 
 
 def test_settings_and_mesh_configuration_are_files(run: Run, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_later_container_that_runs_as_the_proxy_is_refused(inject: Inject, inj
     assert [problem.path for problem in found.errors] == ["spec.containers[1].securityContext.runAsUser"]
 
 
-def test_gateways_and_istios_own_sidecars_are_left_alone(injected: Injected) -> None:
+def test_gateways_are_left_alone(injected: Injected) -> None:
     gateway = injected(
         {
             "metadata": {"annotations": {"inject.istio.io/templates": "gateway"}},
@@ -85,10 +85,6 @@ def test_gateways_and_istios_own_sidecars_are_left_alone(injected: Injected) -> 
         }
     )
     assert injected(with_late(gateway)) == with_late(gateway)
-    istio = pod()
-    istio["metadata"]["annotations"] = {"sidecar.istio.io/status": json.dumps({"containers": ["istio-proxy"]})}
-    istio["spec"]["containers"].append({"name": "istio-proxy", "args": ["proxy", "sidecar"]})
-    assert injected(with_late(istio)) == with_late(istio)
 
 
 @pytest.mark.parametrize("arguments", [["--config-yaml"], ["--config-yaml", "{"], ["--config-yaml", "[]"]])
