@@ -19,7 +19,7 @@ from weft_injector.patch.annotations import SKIPPED, STATUS, Annotations
 from weft_injector.patch.decision import Action, Decision, decide
 from weft_injector.patch.earlier import drop_redirect_and_volume, is_proxy, is_redirect, is_volume
 from weft_injector.patch.options import read_options
-from weft_injector.patch.overlay import overlaid, overlay_problems
+from weft_injector.patch.overlay import merged_resources, overlaid, overlay_problems
 from weft_injector.patch.pod import Document, Pod, writable
 from weft_injector.patch.probes import ProbeRewriter
 from weft_injector.patch.redirect import CONTAINER as REDIRECT_CONTAINER
@@ -143,7 +143,10 @@ class _Patch:
         labels = self._labels()
         drop_redirect_and_volume(self._spec)
         own = self._take_own_container()
-        container = proxy_container(self._identity(labels, probes.served), self._options, self._settings)
+        options = self._options
+        if own:
+            options = replace(options, resources=merged_resources(options.resources, own))
+        container = proxy_container(self._identity(labels, probes.served), options, self._settings)
         if len(container["args"][1]) > LONGEST_ARGUMENT:
             return _refused(self._decision, [*problems, too_long(self._annotations.pod)])
         self._place(overlaid(container, own) if own else container)

@@ -32,10 +32,13 @@ def overlaid(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         # The API server gave the untagged `auto` this policy, which nobody asked for.
         if kept.get("imagePullPolicy") == "Always":
             del kept["imagePullPolicy"]
-    merged = _merged(ours, kept)
-    if own_resources := kept.get("resources"):
-        merged["resources"] = _fitting(merged["resources"], own_resources)
-    return merged
+    return {**_merged(ours, kept), "resources": merged_resources(ours["resources"], own)}
+
+
+def merged_resources(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The injector's resources under those of the author's container."""
+    written = own.get("resources") or {}
+    return _fitting(_merged(ours, written), written)
 
 
 def overlay_problems(own: Container, ref: ObjectRef, path: str) -> Iterator[Problem]:
@@ -56,6 +59,8 @@ def _merged(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(ours)
     for name, value in own.items():
         mine = ours.get(name)
+        if value is None:  # as good as absent, and no way to take the proxy's user away
+            continue
         if isinstance(value, Mapping) and isinstance(mine, Mapping) and name not in _WHOLE:
             result[name] = _merged(mine, value)
         elif isinstance(value, list) and isinstance(mine, list) and name in _KEYS:

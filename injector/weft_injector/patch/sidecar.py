@@ -6,6 +6,7 @@ address) stands in the arguments as `$(NAME)`, which the kubelet replaces.
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING
 from typing import Any, Final
@@ -45,6 +46,7 @@ _START_SECONDS: Final = 600
 _SHORT_OF_GRACE: Final = 3
 """Seconds of the pod's grace period that are left for Envoy to end in after it has drained."""
 _DEFAULT_THREADS: Final = 2
+_MOST_THREADS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +173,8 @@ def _threads(options: Options) -> int:
         return options.concurrency
     for kind in ("limits", "requests"):
         if cpu := options.resources.get(kind, {}).get("cpu"):
-            return max(1, int(parse_quantity(cpu).to_integral_value(ROUND_CEILING)))
+            with suppress(ValueError):  # what is no quantity is the API server's to refuse
+                return min(_MOST_THREADS, max(1, int(parse_quantity(str(cpu)).to_integral_value(ROUND_CEILING))))
     return _DEFAULT_THREADS
 
 

@@ -172,6 +172,27 @@ def test_the_injectors_resources_give_way_to_the_authors(
     assert proxy_of(injected(pod))["resources"] == expected
 
 
+@pytest.mark.parametrize(("cpu", "threads"), [("3500m", "4"), (6, "6"), ("x", "1"), ("1E", "1024")])
+def test_worker_threads_go_by_the_authors_cpu(
+    injected: Injected, proxy_of: ProxyOf, cpu: str | int, threads: str
+) -> None:
+    own = {"name": "istio-proxy", "image": "auto", "resources": {"limits": {"cpu": cpu}}}
+    for metadata in ({}, {"annotations": {"inject.istio.io/templates": "gateway"}}):
+        arguments = proxy_of(injected({"metadata": metadata, "spec": {"containers": [{"name": "app"}, own]}}))["args"]
+        assert arguments[arguments.index("--concurrency") + 1] == threads
+
+
+def test_null_is_as_good_as_absent(injected: Injected, proxy_of: ProxyOf) -> None:
+    own = {
+        "name": "istio-proxy",
+        "image": None,
+        "securityContext": {"runAsUser": None, "capabilities": {"drop": None}},
+        "resources": {"limits": {"cpu": None}},
+    }
+    proxy = proxy_of(injected({"spec": {"containers": [{"name": "app"}, own]}}))
+    assert proxy == proxy_of(injected({"spec": {"containers": [{"name": "app"}]}}))
+
+
 def test_a_quantity_that_is_none_is_left_to_the_api_server(injected: Injected, proxy_of: ProxyOf) -> None:
     pod = {"spec": {"containers": [{"name": "app"}, {"name": "istio-proxy", "resources": {"limits": {"cpu": "x"}}}]}}
     assert proxy_of(injected(pod))["resources"]["limits"]["cpu"] == "x"
