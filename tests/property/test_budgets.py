@@ -107,9 +107,15 @@ class Large:
         runs, self.mesh.registry.runs = self.mesh.registry.runs, None
         return runs, {name for stream in self.streams for name in stream.names}
 
-    def policy(self, path: str, app: str = "proxy") -> None:
+    def policy(self, path: str, app: str = "proxy", *, readable: bool = True) -> None:
         operation = {"operation": {"paths": [path]}}
-        spec = {"selector": {"matchLabels": {"app": app}}, "action": "DENY", "rules": [{"to": [operation]}]}
+        spec: dict[str, Any] = {
+            "selector": {"matchLabels": {"app": app}},
+            "action": "DENY",
+            "rules": [{"to": [operation]}],
+        }
+        if not readable:
+            spec["frobnicate"] = True
         self.mesh.write("AuthorizationPolicy", "ns-3", f"deny-{app}", {"spec": spec})
 
     def peers(self, mode: str) -> None:
@@ -135,6 +141,16 @@ CHANGES: dict[str, tuple[Callable[[Large, int], None], int, Collection[tuple[str
     "DestinationRule": (lambda mesh, n: mesh.rule(7, n + 1), 18, {(CDS, CLUSTER), (CDS, SUBSET)}),
     "AuthorizationPolicy": (lambda mesh, n: mesh.policy(f"/{n}"), 10, {(LDS, "virtualInbound")}),
     "AuthorizationPolicy of no proxy": (lambda mesh, n: mesh.policy(f"/{n}", "other"), 3, set()),
+    "AuthorizationPolicy that can't be read": (
+        lambda mesh, n: mesh.policy("/", readable=not n),
+        10,
+        {(LDS, "virtualInbound")},
+    ),
+    "AuthorizationPolicy of no proxy that can't be read": (
+        lambda mesh, n: mesh.policy("/", "other", readable=not n),
+        4,
+        set(),
+    ),
     "PeerAuthentication": (lambda mesh, n: mesh.peers(("STRICT", "PERMISSIVE")[n]), 10, {(LDS, "virtualInbound")}),
     "Pod that no slice names": (lambda mesh, n: mesh.pod("ns-3", "other", f"10.3.0.{n}", {"app": "other"}), 1, set()),
 }
