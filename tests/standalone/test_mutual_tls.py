@@ -109,8 +109,11 @@ async def test_a_workload_is_told_who_calls_and_cannot_be_lied_to(echo: None, ga
         assert fields["URI"] == f"{IDENTITY}/bookshop-gateway"
 
 
+@pytest.mark.parametrize(
+    "policy", [pytest.param(STRICT, id="STRICT"), pytest.param(STRICT.replace("STRICT", "STRIKT"), id="unreadable")]
+)
 async def test_strict_refuses_plaintext_that_permissive_lets_in(
-    shop: "Mesh", gateway: "Client", inbound: "Client", eventually: Eventually
+    shop: "Mesh", gateway: "Client", inbound: "Client", eventually: Eventually, policy: str
 ) -> None:
     async def refused() -> None:
         try:
@@ -125,7 +128,7 @@ async def test_strict_refuses_plaintext_that_permissive_lets_in(
         assert "x-forwarded-client-cert" not in answer.json
 
     await let_in()
-    shop.apply("strict.yaml", STRICT)
+    shop.apply("strict.yaml", policy)
     await eventually(refused)
     through, _ = await asyncio.gather(gateway.many(50, "/echo"), refused())
     assert {answer.status for answer in through} == {200}

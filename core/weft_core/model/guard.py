@@ -47,7 +47,7 @@ class Guard:
 
     @property
     def target_ref(self) -> None:
-        """`target_refs` holds them all."""
+        """None: `target_refs` holds them all, and Gateways only."""
 
     def joined(self, other: "Guard") -> "Guard":
         """One guard for two policies of one address: where they are about different workloads, it is about all."""
@@ -101,9 +101,8 @@ def _attached(ref: ObjectRef, values: object) -> Guard | None:
     targets = tuple(each for each in found if isinstance(each, PolicyTargetReference))
     if not targets or len(targets) < len(found):
         return Guard(ref=ref)
-    if not any(target.kind == _GATEWAY for target in targets):
-        return None
-    return Guard(ref=ref, selector=None, target_refs=targets)
+    gateways = tuple(target for target in targets if target.kind == _GATEWAY)
+    return Guard(ref=ref, selector=None, target_refs=gateways) if gateways else None
 
 
 def _parsed(model: type[Model], value: object) -> Model | None:

@@ -2,6 +2,7 @@
 
 from weft_core.graph import query
 from weft_core.model.guard import AUTHORIZATION_POLICY, PEER_AUTHENTICATION, Guard
+from weft_core.model.mistake import one_line
 from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_core.registry import Registry
 from weft_core.view.mesh import root_namespace
@@ -20,7 +21,7 @@ def guard_problems(db: Registry, ref: ObjectRef) -> tuple[Problem, ...]:
             code=Code.UNREADABLE_POLICY,
             severity=Severity.ERROR,
             object=ref,
-            message=f"until it is readable, {_effect(guard, _workloads(guard, root_namespace(db)))}",
+            message=one_line(f"until it is readable, {_effect(guard, _workloads(guard, root_namespace(db)))}"),
             fix=f"correct what else is reported about this {ref.kind}, or delete it",
         ),
     )
