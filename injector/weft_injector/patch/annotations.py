@@ -84,12 +84,15 @@ class Annotations:
         return found
 
     def read(self, name: str, reader: Callable[[str], _T], fix: str, default: _T) -> _T:
-        """The value as `reader` gives it, or the default. A reader raises ValueError with what is wrong."""
-        text = self.values.get(name)
-        if text is None:
+        """The value as `reader` gives it, or the default, also where a chart rendered an empty value.
+
+        A reader raises ValueError with what is wrong.
+        """
+        text = self.values.get(name, "").strip()
+        if not text:
             return default
         try:
-            return reader(text.strip())
+            return reader(text)
         except ValueError as error:
             self.refuse(name, str(error), fix)
             return default

@@ -13,7 +13,7 @@ from weft_core.load.yaml import load
 from weft_core.model.explain import parse
 from weft_core.model.mistake import describe, format_path
 from weft_core.model.proxy_config import InterceptionMode, ProxyConfig
-from weft_core.problems import Severity
+from weft_core.problems import Code, Severity
 from weft_injector.capture.annotations import capture_settings
 from weft_injector.capture.settings import CaptureSettings
 from weft_injector.patch.annotations import (
@@ -35,6 +35,7 @@ from weft_injector.settings import COMPONENTS_FIX, ClusterFeatures, InjectionSet
 _JUDGED_HERE: Final = "interceptionMode"
 """The field of ProxyConfig that is without effect at run time, and about which `_check_mode` has its own words."""
 _NODE_METADATA: Final = "ISTIO_META_"
+_DNS_CAPTURE: Final = frozenset({"ISTIO_META_DNS_AUTO_ALLOCATE", "ISTIO_META_DNS_CAPTURE"})
 _RESOURCES: Final = (
     ("requests", "cpu", "proxyCPU"),
     ("requests", "memory", "proxyMemory"),
@@ -94,7 +95,7 @@ def read_options(
     own = _own_config(annotations)
     if own is not None:
         options = _configured(options, own, annotations)
-    mode = annotations.read(f"{SIDECAR}interceptionMode", InterceptionMode, _MODES_FIX, InterceptionMode.REDIRECT)
+    mode = annotations.read(f"{SIDECAR}interceptionMode", _mode, _MODES_FIX, InterceptionMode.REDIRECT)
     _check_mode(annotations, f"{SIDECAR}interceptionMode", mode)
     read = annotations.read
     return replace(
@@ -175,6 +176,9 @@ def _own_config(annotations: Annotations) -> ProxyConfig | None:
             annotations.warn(PROXY_CONFIG, f"{where}{mistake.message}", mistake.fix, mistake.code)
     if not isinstance(config, ProxyConfig):
         return None
+    for name in sorted(_DNS_CAPTURE & config.proxy_metadata.keys()):
+        message = f"proxyMetadata.{name}: DNS is not captured; it has no effect"
+        annotations.warn(PROXY_CONFIG, message, "remove it", Code.UNSUPPORTED_FIELD)
     if config.gateway_topology is not None:
         message = "gatewayTopology: it is read from the mesh's own configuration alone"
         annotations.warn(PROXY_CONFIG, message, "set meshConfig.defaultConfig.gatewayTopology")
@@ -242,14 +246,22 @@ _LEVELS_FIX = f"write one of {', '.join(LogLevel)}"
 
 
 def _filled(text: str) -> str:
-    if not text or any(char.isspace() for char in text):
+    if any(char.isspace() for char in text):
         raise ValueError(f"`{describe(text)}` is not the name of an image")
     return text
 
 
+def _mode(text: str) -> InterceptionMode:
+    if text not in set(InterceptionMode):
+        raise ValueError(f"`{describe(text)}` is no interception mode")
+    return InterceptionMode(text)
+
+
 def _log_level(text: str) -> str:
     """Istio's list of scopes (`default:info`) is no level of Envoy's."""
-    return LogLevel(text.lower()).value
+    if text.lower() not in set(LogLevel):
+        raise ValueError(f"`{describe(text)}` is not one of Envoy's log levels")
+    return text.lower()
 
 
 def _component_levels(text: str) -> str:

@@ -106,7 +106,7 @@ def test_the_mesh_says_first_the_pod_last(injected: Injected, proxy_of: Callable
     ("name", "value"),
     [
         ("sidecar.istio.io/proxyCPU", "many"),
-        ("weft.dev/proxyMemory", ""),
+        ("weft.dev/proxyMemory", "128 MB"),
         ("sidecar.istio.io/logLevel", "all:debug"),
         ("sidecar.istio.io/componentLogLevel", "http"),
         ("sidecar.istio.io/nativeSidecar", "perhaps"),
@@ -187,3 +187,31 @@ def test_virtual_machines_behind_the_pod_are_refused_by_either_name(inject: Inje
         [problem] = inject(with_annotations({name: "net1"})).errors
         assert problem.path == f"metadata.annotations[{name}]"
     assert inject(with_annotations({"istio.io/reroute-virtual-interfaces": ""})).problems == ()
+
+
+def test_an_empty_value_says_nothing(injected: Injected) -> None:
+    """Charts render annotations whose values nobody set."""
+    options = ("proxyCPU", "proxyImage", "logLevel", "componentLogLevel", "nativeSidecar", "interceptionMode")
+    empty = {f"sidecar.istio.io/{name}": " " for name in options}
+    assert injected(with_annotations(empty))["spec"] == injected(with_annotations({}))["spec"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("logLevel", "`default:info` is not one of Envoy's log levels"),
+        ("interceptionMode", "`default:info` is no interception mode"),
+    ],
+)
+def test_what_can_not_be_read_is_said_in_the_fields_words(inject: Inject, name: str, message: str) -> None:
+    [problem] = inject(with_annotations({f"sidecar.istio.io/{name}": "default:info"})).errors
+    assert problem.message == message
+
+
+def test_who_counts_on_captured_dns_is_told(inject: Inject) -> None:
+    config = 'proxyMetadata: {ISTIO_META_DNS_CAPTURE: "true", ISTIO_META_OTHER: "1"}'
+    [problem] = inject(with_annotations({"proxy.istio.io/config": config})).problems
+    assert (problem.severity, problem.message) == (
+        Severity.WARNING,
+        "proxyMetadata.ISTIO_META_DNS_CAPTURE: DNS is not captured; it has no effect",
+    )
