@@ -44,7 +44,9 @@ async def stat(admin: "Client", name: str) -> int:
 async def test_renewal_under_load_fails_no_request(
     launch: "Callable[..., Mesh]", connect: "Callable[[int], Client]", eventually: Callable[..., Awaitable[None]]
 ) -> None:
-    mesh = launch("gateway.yaml", "productpage.yaml", "routing.yaml", options=("--certificate-lifetime", f"{LIFETIME}s"))
+    mesh = launch(
+        "gateway.yaml", "productpage.yaml", "routing.yaml", options=("--certificate-lifetime", f"{LIFETIME}s")
+    )
     mesh.apply("short-connections.yaml", SHORT_CONNECTIONS)
     mesh.wait_until_up(PRODUCTS)
     gateway = connect(mesh.port)
