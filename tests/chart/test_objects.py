@@ -131,6 +131,7 @@ def test_the_command_line(render: Callable[..., Any]) -> None:
         "--namespace=$(POD_NAMESPACE)",
         "--revision=v2",
         "--roles=operator,xds,injector",
+        "--cluster-domain=cluster.local",
         "--xds=0.0.0.0:15012",
         "--http=0.0.0.0:15014",
         "--webhooks=0.0.0.0:15017",

@@ -7,7 +7,7 @@ servers. So nobody is served from half a registry, and a replica counts as ready
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import structlog
@@ -22,6 +22,7 @@ from weft_cli.serve.options import ClusterOptions, Role
 from weft_cli.serve.readiness import Readiness, webhooks_known
 from weft_cli.serve.reporting import Reporting
 from weft_cli.serve.surroundings import CurrentFeatures, CurrentSettings, Namespaces
+from weft_core.errors import EnvironmentFault
 from weft_core.problems import ObjectRef, Problem, Severity
 from weft_core.registry import Registry, Settings
 from weft_core.view.mesh import mesh, trust_domains
@@ -52,7 +53,22 @@ def serve_cluster(options: ClusterOptions) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code. Raises EnvironmentFault where it cannot start."""
     for address in (options.xds, options.http, options.webhooks):
         split_address(address)
-    return asyncio.run(_serve(options))
+    try:
+        return asyncio.run(_serve(options))
+    except ExceptionGroup as group:
+        fault = next(leafs(group, EnvironmentFault), None)
+        if fault is None:
+            raise
+        raise fault from None
+
+
+def leafs(group: BaseExceptionGroup[BaseException], kind: type[T]) -> Iterator[T]:
+    """The exceptions of a kind in a group, however deep."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leafs(error, kind)
+        elif isinstance(error, kind):
+            yield error
 
 
 async def _serve(options: ClusterOptions) -> int:
@@ -74,7 +90,7 @@ class _Replica:
         ref = ObjectRef(kind="ConfigMap", namespace=options.namespace, name=options.name)
         self._settings = CurrentSettings(ref)
         self._features = CurrentFeatures(api)
-        self._registry = Registry(Settings())
+        self._registry = Registry(Settings(domain=options.cluster_domain))
         self._control_plane = ControlPlane(self._registry, _tell)
         self._mesh_problems = News()
         self._written = asyncio.Event()

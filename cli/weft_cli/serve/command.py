@@ -43,6 +43,7 @@ def command(
     credential_namespaces: Annotated[
         str, typer.Option(help="With --kubernetes: where gateways' Secrets may be read, with commas; * is everywhere.")
     ] = "*",
+    cluster_domain: Annotated[str, typer.Option(help="With --kubernetes: the cluster's DNS domain.")] = "cluster.local",
     webhooks: Annotated[
         str, typer.Option(help="With --kubernetes: where the API server calls, over TLS.")
     ] = "0.0.0.0:15017",
@@ -96,6 +97,7 @@ def command(
                 xds=xds,
                 http=http,
                 webhooks=webhooks,
+                cluster_domain=cluster_domain,
                 credential_namespaces=tuple(part.strip() for part in credential_namespaces.split(",") if part.strip()),
                 pod_name=pod_name or platform.node(),
                 pod_ip=pod_ip,

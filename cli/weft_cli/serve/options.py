@@ -6,6 +6,7 @@ from pathlib import Path
 
 from weft_core.errors import EnvironmentFault
 from weft_core.injection import DEFAULT_REVISION
+from weft_core.names import DEFAULT_DOMAIN
 
 
 class Role(StrEnum):
@@ -33,6 +34,7 @@ class ClusterOptions:
     xds: str
     http: str
     webhooks: str
+    cluster_domain: str = DEFAULT_DOMAIN
     credential_namespaces: tuple[str, ...] = ("*",)
     pod_name: str
     pod_ip: str = ""

@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from weft_cli.serve.address import split_address
+from weft_cli.serve.cluster import leafs
 from weft_cli.serve.options import ClusterOptions, Role, parse_roles
 from weft_cli.serve.readiness import Readiness, webhooks_known
 from weft_cli.serve.surroundings import CurrentSettings, Namespaces
@@ -106,3 +107,8 @@ async def test_webhooks_are_known_once_all_of_them_have_our_roots() -> None:
     api: Any = FakeApi(answers)
     await webhooks_known(api, Release())
     assert len(steps) == 1
+
+
+def test_what_the_environment_lacks_is_found_in_a_group_of_faults() -> None:
+    inner = ExceptionGroup("inner", [ValueError("other"), EnvironmentFault("port taken")])
+    assert [str(fault) for fault in leafs(ExceptionGroup("outer", [inner]), EnvironmentFault)] == ["port taken"]
