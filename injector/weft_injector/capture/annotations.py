@@ -88,6 +88,8 @@ class _Reader:
         """Whoever wrote an annotation that nobody reads expects something of it."""
         for name in sorted(key.removeprefix(PREFIX) for key in self.annotations if key.startswith(PREFIX)):
             if name == _UNSUPPORTED:
+                if not self.annotations[PREFIX + name].strip():
+                    continue  # charts render it empty
                 message = "traffic of virtual machines would be taken for traffic to this pod, not from it"
                 self._report(Code.UNSUPPORTED_FIELD, Severity.ERROR, name, message, "remove the annotation")
             elif name not in _KNOWN:

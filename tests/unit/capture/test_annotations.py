@@ -105,3 +105,9 @@ def test_settings_refuse_impossible_ports(port: int) -> None:
 def test_settings_refuse_what_would_break_out_of_a_quoted_name(name: str) -> None:
     with pytest.raises(ValueError, match="network interface"):
         CaptureSettings(exclude_interfaces=frozenset({name}))
+
+
+def test_no_interface_of_virtual_machines_is_no_mistake() -> None:
+    settings, problems = capture_settings({"traffic.sidecar.istio.io/kubevirtInterfaces": ""}, pod=ObjectRef())
+    assert settings is not None
+    assert problems == ()
