@@ -100,7 +100,8 @@ class Injector:
         return verdict
 
     async def _decided(self, request: AdmissionRequest, pod: dict[str, Any]) -> Verdict:
-        labels = await self.namespace_labels(request.namespace)
+        # Without a namespace the API would be asked about all of them. The API server always names one; others may ask.
+        labels = await self.namespace_labels(request.namespace) if request.namespace else None
         if labels is None:
             return self._undecided(request, f"namespace {request.namespace} is not known here yet")
         surroundings = Surroundings(

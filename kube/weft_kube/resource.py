@@ -1,8 +1,13 @@
 """Where in the API a kind of object lives."""
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from weft_core.model.kinds import Kind
+
+_STEPS = frozenset({".", ".."})
+_SAFE = ":"
+"""In names of roles, and of no meaning within a path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +37,14 @@ class Resource:
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """The path below the server's address. Without a namespace it is that of all namespaces."""
+        """The path below the server's address. Without a namespace it is that of all namespaces.
+
+        Namespace and name may come from somebody who wants to be elsewhere, so each stays one segment, whatever is in
+        it. Raises ValueError for `.` and `..`, which no quoting keeps from being walked.
+        """
+        if {namespace, name} & _STEPS:
+            raise ValueError(f"{name or namespace!r} is no name of {self.plural}")
+        namespace, name = quote(namespace, safe=_SAFE), quote(name, safe=_SAFE)
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         parts = [root, "namespaces", namespace] if self.namespaced and namespace else [root]
         return "/".join(part for part in (*parts, self.plural, name, subresource) if part)

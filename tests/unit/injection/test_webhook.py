@@ -200,6 +200,13 @@ async def test_a_namespace_that_is_not_known_refuses_the_pod(
     assert (response["allowed"], response["status"]["code"]) == (False, 503)
 
 
+async def test_a_pod_of_no_namespace_is_refused(ask: Callable[..., Awaitable[Json]], cluster: Cluster) -> None:
+    """Whoever reaches the port may post a review, and nothing is made for one that names no place."""
+    response = await ask(web_pod(), namespace="")
+    assert (response["allowed"], response["status"]["code"]) == (False, 503)
+    assert not cluster.ensured
+
+
 async def test_what_takes_too_long_is_refused_in_time(ask: Callable[..., Awaitable[Json]], cluster: Cluster) -> None:
     cluster.delay = 60
     start = time.monotonic()

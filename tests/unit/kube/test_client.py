@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from aiohttp import web
@@ -12,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from weft_kube.client import Api, PatchType
 from weft_kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Gone, Invalid, NotFound, Unavailable
 from weft_kube.login import Login
-from weft_kube.resource import CONFIG_MAPS, NAMESPACES, POD_CERTIFICATE_REQUESTS, PODS, SECRETS
+from weft_kube.resource import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, POD_CERTIFICATE_REQUESTS, PODS, SECRETS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Connect = Callable[..., Awaitable[Api]]
@@ -50,6 +51,26 @@ def test_paths_name_group_namespace_object_and_subresource() -> None:
     assert NAMESPACES.path("ignored", "shop") == "/api/v1/namespaces/shop"
     expected = "/apis/certificates.k8s.io/v1/namespaces/shop/podcertificaterequests"
     assert POD_CERTIFICATE_REQUESTS.path("shop") == expected
+
+
+@pytest.mark.parametrize("name", ["a/b", "../secrets/s", "a?limit=1", "a#b", "a%2Fb", "a\\b", "a b"])
+async def test_a_name_stays_one_segment_of_the_path(connect: Connect, name: str) -> None:
+    """Names out of an admission review must not lead to another object than the one that is meant."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"segments": [request.raw_path, *map(unquote, request.raw_path.split("/"))]})
+
+    found = await (await connect(answer)).get(SECRETS, "s", name)
+    assert found["segments"][1:] == ["", "api", "v1", "namespaces", name, "secrets", "s"], found
+    assert CLUSTER_ROLES.path(name="system:node") == "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:node"
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_name_never_leads_upwards(name: str) -> None:
+    """Clients walk such segments before they send a path, quoted or not."""
+    for namespace, own in ((name, "s"), ("n", name)):
+        with pytest.raises(ValueError, match="no name of secrets"):
+            SECRETS.path(namespace, own)
 
 
 async def test_requests_carry_the_token(connect: Connect) -> None:
