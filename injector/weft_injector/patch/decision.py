@@ -26,6 +26,9 @@ _OTHER_MESHES: Final = {
     **dict.fromkeys(("kuma-sidecar", "kuma-init"), "Kuma"),
     "consul-dataplane": "Consul",
 }
+_ISTIO_ARGUMENT: Final = "proxy"
+"""The first of the agent's in Istio's sidecars and gateways."""
+_ISTIO_VOLUME: Final = "istio-envoy"
 _MIRROR: Final = "kubernetes.io/config.mirror"
 _OS_LABELS: Final = ("kubernetes.io/os", "beta.kubernetes.io/os")
 
@@ -111,9 +114,15 @@ def _obstacle(pod: Pod, choice: Choice) -> str:
 
 def _other_mesh(pod: Pod) -> str:
     """Whose sidecar it has; two that redirect the same traffic would lead it in circles."""
-    if is_injected(pod):
+    if is_injected(pod) or _is_istios(pod):
         return "Istio"
     return next((_OTHER_MESHES[found.name] for found in pod.all_containers() if found.name in _OTHER_MESHES), "")
+
+
+def _is_istios(pod: Pod) -> bool:
+    """Whether it has Istio's sidecar without saying so: `istioctl kube-inject` annotates a CronJob, not its pods."""
+    agent = any(c.name == SIDECAR_CONTAINER and c.args[:1] == (_ISTIO_ARGUMENT,) for c in pod.all_containers())
+    return agent and any(volume.name == _ISTIO_VOLUME for volume in pod.spec.volumes)
 
 
 def _runs_windows(pod: Pod) -> bool:

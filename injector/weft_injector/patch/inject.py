@@ -19,11 +19,17 @@ from weft_injector.patch.annotations import SKIPPED, STATUS, Annotations
 from weft_injector.patch.decision import Action, Decision, decide
 from weft_injector.patch.earlier import drop_redirect_and_volume, is_proxy, is_redirect, is_volume
 from weft_injector.patch.options import read_options
-from weft_injector.patch.overlay import merged_resources, overlaid, overlay_problems
+from weft_injector.patch.overlay import (
+    merged_resources,
+    overlaid,
+    overlay_problems,
+    redirect_overlaid,
+    redirect_problems,
+)
 from weft_injector.patch.pod import Document, Pod, writable
 from weft_injector.patch.probes import ProbeRewriter
 from weft_injector.patch.redirect import CONTAINER as REDIRECT_CONTAINER
-from weft_injector.patch.redirect import redirect_container
+from weft_injector.patch.redirect import ISTIO_CONTAINER, redirect_container
 from weft_injector.patch.second_look import SecondLook
 from weft_injector.patch.security import ProxyUser, bypassing
 from weft_injector.patch.sidecar import LONGEST_ARGUMENT, Identity, image_fields, proxy_container, too_long
@@ -188,6 +194,8 @@ class _Patch:
                     problems.append(_taken(ref, f"{where}.name", REDIRECT_CONTAINER))
                 if container.name == SIDECAR_CONTAINER and not is_proxy(container):
                     problems += overlay_problems(container, ref, where)
+                if path == "initContainers" and self._sidecar and container.name == ISTIO_CONTAINER:
+                    problems += redirect_problems(container, ref, where)
         return problems
 
     def _identity(self, labels: Mapping[str, str], probes: list[Probe]) -> Identity:
@@ -225,7 +233,12 @@ class _Patch:
             return
         redirect = redirect_container(self._options, image_fields(self._options, self._settings))
         early = self._early()
-        members = self._spec.get("initContainers") or []
+        members = []
+        for member in self._spec.get("initContainers") or []:
+            if member["name"] == ISTIO_CONTAINER:
+                redirect = redirect_overlaid(redirect, member)
+            else:
+                members.append(member)
         before = [member for member in members if member["name"] in early]
         if self._options.native:
             after = [member for member in members if member["name"] not in early]

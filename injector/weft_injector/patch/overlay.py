@@ -3,6 +3,8 @@
 People set resources, ports, variables or probes of the proxy this way, and a gateway's Deployment has nothing but such
 a container, with the image `auto`. Lists whose members have an identity in Kubernetes are merged by it, as a strategic
 merge patch does; all else of the author's replaces the injector's. The command alone stays the injector's.
+
+Istio's users write a container `istio-init` in the same way, for the one that redirects traffic.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,6 +24,8 @@ _PROTOCOL: Final = "TCP"
 _WHOLE: Final = frozenset({"livenessProbe", "postStart", "preStop", "readinessProbe", "startupProbe"})
 """Messages of which one field excludes another: merged, they could have two handlers."""
 _OURS: Final = ("command", "args", "restartPolicy")
+_ISTIOS_WORK: Final = ("name", "image", "command", "args", "restartPolicy")
+"""What of a container `istio-init` is about Istio's own program."""
 
 
 def overlaid(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,6 +37,27 @@ def overlaid(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         if kept.get("imagePullPolicy") == "Always":
             del kept["imagePullPolicy"]
     return {**_merged(ours, kept), "resources": merged_resources(ours["resources"], own)}
+
+
+def redirect_overlaid(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The redirecting container under the author's `istio-init`: resources, privileges and mounts are theirs."""
+    kept = {name: value for name, value in own.items() if name not in _ISTIOS_WORK}
+    return {**_merged(ours, kept), "resources": merged_resources(ours["resources"], own)}
+
+
+def redirect_problems(own: Container, ref: ObjectRef, path: str) -> Iterator[Problem]:
+    """Warnings for what of an `istio-init` has no effect."""
+    image = "" if own.image == AUTO_IMAGE else own.image
+    for name, value in (("image", image), ("command", own.command), ("args", own.args)):
+        if value:
+            yield Problem(
+                code=Code.SCHEMA_WARNING,
+                severity=Severity.WARNING,
+                object=ref,
+                path=f"{path}.{name}",
+                message=f"traffic is redirected by Weft's own program; this {name} has no effect",
+                fix="remove it; what is captured is set by annotations",
+            )
 
 
 def merged_resources(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

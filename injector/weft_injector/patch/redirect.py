@@ -7,6 +7,8 @@ from weft_injector.patch.options import Options
 from weft_injector.patch.security import redirecting
 
 CONTAINER: Final = "weft-redirect"
+ISTIO_CONTAINER: Final = "istio-init"
+"""Its name with Istio, by which people set its resources and privileges."""
 
 
 def redirect_container(options: Options, image: dict[str, Any]) -> dict[str, Any]:

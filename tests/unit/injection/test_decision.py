@@ -169,3 +169,14 @@ def test_a_template_that_there_is_not_refuses_the_pod(inject: Inject, template: 
     found = inject(annotated({"inject.istio.io/templates": template}))
     assert found.pod is None
     assert [p.path for p in found.errors] == ["metadata.annotations[inject.istio.io/templates]"]
+
+
+@pytest.mark.parametrize("field", ["containers", "initContainers"])
+def test_istios_sidecar_is_known_without_its_annotation(inject: Inject, field: str) -> None:
+    """A file of `istioctl kube-inject` has the annotation of a CronJob's pods in the wrong place."""
+    given = pod(volumes=[{"name": "istio-envoy", "emptyDir": {}}], initContainers=[{"name": "istio-init"}])
+    given["spec"][field].append({"name": "istio-proxy", "args": ["proxy", "sidecar"]})
+    found = inject(given)
+    assert found.decision.action is Action.SKIP_ALOUD
+    assert found.pod is not None
+    assert found.pod["spec"] == given["spec"]

@@ -196,3 +196,40 @@ def test_null_is_as_good_as_absent(injected: Injected, proxy_of: ProxyOf) -> Non
 def test_a_quantity_that_is_none_is_left_to_the_api_server(injected: Injected, proxy_of: ProxyOf) -> None:
     pod = {"spec": {"containers": [{"name": "app"}, {"name": "istio-proxy", "resources": {"limits": {"cpu": "x"}}}]}}
     assert proxy_of(injected(pod))["resources"]["limits"]["cpu"] == "x"
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_an_istio_init_of_the_pods_own_is_laid_over_the_redirect(inject: Inject, native: bool) -> None:
+    own = {
+        "name": "istio-init",
+        "image": "auto",
+        "resources": {"limits": {"memory": "64Mi"}},
+        "securityContext": {"privileged": True},
+    }
+    first = {"name": "first", "image": "a"}
+    found = inject({"spec": {"containers": [{"name": "app"}], "initContainers": [own, first]}}, native=native)
+    assert found.pod is not None
+    assert not found.problems
+    [redirect] = [c for c in found.pod["spec"]["initContainers"] if c["name"] == "weft-redirect"]
+    assert "istio-init" not in [c["name"] for c in found.pod["spec"]["initContainers"]]
+    assert redirect["image"] == "weft"
+    assert redirect["args"] == ["redirect"]
+    assert redirect["resources"] == {"requests": {"cpu": "100m"}, "limits": {"cpu": "2", "memory": "64Mi"}}
+    assert redirect["securityContext"]["privileged"] is True
+    assert redirect["securityContext"]["runAsUser"] == 0
+    assert inject(found.pod, native=native).pod == found.pod
+
+
+def test_what_an_istio_init_runs_has_no_effect(inject: Inject) -> None:
+    own = {"name": "istio-init", "image": "mine:1", "command": ["sh"], "args": ["-c", "true"]}
+    found = inject({"spec": {"containers": [{"name": "app"}], "initContainers": [own]}})
+    assert found.pod is not None
+    redirect = found.pod["spec"]["initContainers"][0]
+    assert (redirect["name"], redirect["image"], redirect["command"]) == (
+        "weft-redirect",
+        "weft",
+        ["/usr/local/bin/weft"],
+    )
+    assert [problem.path for problem in found.problems] == [
+        f"spec.initContainers[0].{name}" for name in ("args", "command", "image")
+    ]
