@@ -6,7 +6,7 @@ fits.
 """
 
 import asyncio
-import time
+import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from enum import StrEnum
 from types import TracebackType
@@ -15,16 +15,19 @@ from typing import Any, Self
 import aiohttp
 import msgspec
 
+from weft_kube.connections import Connections
 from weft_kube.errors import ApiError, NotFound, Unavailable, api_error
 from weft_kube.login import Login
 from weft_kube.resource import Resource
 
 PAGE = 500
 """Objects in one page of a list: kubectl's and client-go's number."""
-_TOKEN_LIFE = 60.0
-"""Seconds after which the token is read anew; the kubelet replaces it long before it expires."""
 _CONNECT = 10.0
 _ATTEMPTS = 3
+_LONGEST = 10.0
+"""Seconds of waiting for another try that are worth it; whoever is asked to wait longer is told instead."""
+_SILENCE = 90.0
+"""Seconds without a line after which a watch is taken for dead: bookmarks come about once a minute."""
 
 
 class PatchType(StrEnum):
@@ -52,21 +55,17 @@ class Api:
         self._login = login
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=_CONNECT)
         self._user_agent = user_agent
+        self._connections = Connections(login)
         self._session: aiohttp.ClientSession | None = None
-        self._authorization = ""
-        self._read_at = float("-inf")
-        self._reading = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self._login.tls or False, limit=0)
-        self._session = aiohttp.ClientSession(connector=connector, headers={"User-Agent": self._user_agent})
+        self._session = self._connections.session(self._user_agent)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._connections.close()
 
     # objects
 
@@ -147,11 +146,13 @@ class Api:
         labels: str = "",
         fields: str = "",
         seconds: int = 300,
+        silence: float = _SILENCE,
     ) -> AsyncGenerator[bytes, None]:
         """Changes since `resource_version`, one JSON line each, bookmarks included.
 
-        Ends after `seconds`, as the server is asked to, so that a dead connection is never trusted for longer. Errors
-        after the start come as events of type ERROR. Raises Gone, Unavailable and the like at the start.
+        Ends after `seconds`, as the server is asked to, and after `silence` seconds without a word, since a connection
+        may be dead without either end being told. Errors after the start come as events of type ERROR. Raises Gone,
+        Unavailable and the like at the start.
         """
         params = {
             "watch": "true",
@@ -159,18 +160,18 @@ class Api:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(seconds),
         } | _selectors(labels, fields)
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=seconds + _CONNECT)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=silence)
         doing = f"watch {resource.path(namespace)}"
-        await self._refresh()
         try:
             async with self._request("GET", resource.path(namespace), params=params, timeout=timeout) as response:
-                if response.status >= 400:
+                if response.status >= 300:
                     raise await _failure(response, doing)
                 rest = b""
-                async for chunk in response.content.iter_any():
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    for line in lines:
-                        yield line
+                with contextlib.suppress(aiohttp.SocketTimeoutError):
+                    async for chunk in response.content.iter_any():
+                        *lines, rest = (rest + chunk).split(b"\n")
+                        for line in lines:
+                            yield line
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(f"{doing}: {str(error) or type(error).__name__}") from error
 
@@ -208,18 +209,18 @@ class Api:
             except Unavailable as fault:
                 # Without an answer a write may have happened; the server's own 429 and 503 say that it has not.
                 repeatable = method == "GET" or fault.status in {429, 503}
-                if not repeatable or attempt == _ATTEMPTS:
+                wait = fault.retry_after or 0.2 * attempt
+                if not repeatable or attempt == _ATTEMPTS or wait > _LONGEST:
                     raise
-                await asyncio.sleep(fault.retry_after or 0.2 * attempt)
+                await asyncio.sleep(wait)
         raise AssertionError("unreachable")
 
     async def _once(self, method: str, path: str, body: bytes, params: Mapping[str, str], content_type: str) -> bytes:
-        await self._refresh()
         doing = f"{method} {path}"
         headers = {"Content-Type": content_type, "Accept": "application/json"}
         try:
             async with self._request(method, path, params=params, data=body or None, headers=headers) as response:
-                if response.status >= 400:
+                if response.status >= 300:
                     raise await _failure(response, doing)
                 return await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -230,27 +231,8 @@ class Api:
     ) -> "aiohttp.client._RequestContextManager":
         if self._session is None:
             raise AssertionError("use the Api as an async context manager")
-        headers = dict(options.pop("headers", {}))
-        if self._authorization:
-            headers["Authorization"] = self._authorization
-        return self._session.request(
-            method, self._login.server + path, headers=headers, timeout=timeout or self._timeout, **options
-        )
-
-    async def _refresh(self) -> None:
-        """Read the token anew where it is time; whoever comes meanwhile waits for the one that reads.
-
-        Raises Unavailable where it cannot be read. A kubeconfig's plugin is a program of somebody else's: what the
-        official client raises for it is no closed set.
-        """
-        async with self._reading:
-            if time.monotonic() - self._read_at < _TOKEN_LIFE:
-                return
-            try:
-                self._authorization = await asyncio.to_thread(self._login.authorization)
-            except Exception as error:
-                raise Unavailable(f"no token for the API server: {str(error) or type(error).__name__}") from error
-            self._read_at = time.monotonic()
+        url = self._login.server + path
+        return self._session.request(method, url, timeout=timeout or self._timeout, allow_redirects=False, **options)
 
 
 class _ListMeta(msgspec.Struct, frozen=True):
@@ -262,14 +244,15 @@ class _Page(msgspec.Struct, frozen=True):
 
 
 _CONTINUE = msgspec.json.Decoder(_Page)
-_ANY = msgspec.json.Decoder()
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    found = _ANY.decode(body)
-    if not isinstance(found, dict):
-        raise ApiError("the API server's answer is no object")
-    return found
+    """Raises Unavailable for what is no JSON object: something between us and the server has answered in its place."""
+    try:
+        return _OBJECT.decode(body)
+    except msgspec.MsgspecError as error:
+        raise Unavailable(f"the answer is no object of the API: {error}") from error
 
 
 def _encode(body: object) -> bytes:

@@ -14,13 +14,13 @@ import contextlib
 import itertools
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 import structlog
 
+from weft_kube.connections import Connections
 from weft_kube.login import Login
 from weft_kube.resource import Resource
 
@@ -30,13 +30,10 @@ if TYPE_CHECKING:
 Deliver = Callable[[str, str | None, Mapping[str, Any]], None]
 """Takes an event: kind, type (ADDED, MODIFIED, DELETED, or None from a list of kopf's) and the object."""
 
-_TOKEN_LIFE: Final = 60.0
 _RETRY: Final = 1.0
 """Seconds between kopf's tries to reach the API server, for as long as it takes."""
 _STOPPING: Final = 5.0
 """Seconds that kopf has for its end; after that it is left behind."""
-_CLOSING: Final = 0.1
-"""Seconds in which the loop closes the sockets of broken-off watches, for which aiohttp does not wait."""
 _WORKERS: Final = 500
 """Objects that are handled at the same time. A worker that has nothing to do is gone after `_IDLE` seconds."""
 _IDLE: Final = 0.1
@@ -64,14 +61,15 @@ class KopfWatch:
     ) -> None:
         self._login = login
         self._resources = tuple(resources)
+        self._by_path = {resource.path(): resource.kind for resource in self._resources}
         self._deliver = deliver
         self._relisted = relisted
         self._loop: asyncio.AbstractEventLoop
         self._stop: Callable[[], object] = lambda: None
         """Ends kopf, from any thread."""
         self._stopping = False
-        self._sessions: list[aiohttp.ClientSession] = []
-        """One for each login: kopf closes one that was refused, and leaves the last one open."""
+        self._listed: set[str] = set()
+        """Kinds that kopf has listed, and does not watch again yet."""
 
     async def run(self) -> None:
         """Watch, until cancelled. Raises what ended kopf."""
@@ -106,8 +104,10 @@ class KopfWatch:
 
         _quieten()
         settings, loop = _settings(), asyncio.get_running_loop()
+        connections = Connections(self._login)
+        registry = self._registry(connections)
         working = loop.create_task(
-            kopf.operator(registry=self._registry(), settings=settings, clusterwide=True, standalone=True)
+            kopf.operator(registry=registry, settings=settings, clusterwide=True, standalone=True)
         )
         self._stop = lambda: loop.call_soon_threadsafe(working.cancel)
         if self._stopping:
@@ -115,18 +115,17 @@ class KopfWatch:
         try:
             await working
         finally:
-            for session in self._sessions:
-                await session.close()
-            await asyncio.sleep(_CLOSING)
+            await connections.close()
 
-    def _registry(self) -> "kopf.OperatorRegistry":
+    def _registry(self, connections: Connections) -> "kopf.OperatorRegistry":
         import kopf  # noqa: PLC0415
 
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry)
         async def log_in(**_: Any) -> kopf.AiohttpSession:
-            return kopf.AiohttpSession(server=self._login.server, aiohttp_session=self._session())
+            session = connections.session("weft-kopf", self._look)
+            return kopf.AiohttpSession(server=self._login.server, aiohttp_session=session)
 
         for resource in self._resources:
             self._watch(registry, resource)
@@ -145,32 +144,17 @@ class KopfWatch:
         async def arrived(event: Any, **_: Any) -> None:
             self._call(self._deliver, resource.kind, event["type"], event["object"])
 
-    def _session(self) -> aiohttp.ClientSession:
-        """A session with our own login, whose requests are looked at."""
-        by_path = {resource.path(): resource.kind for resource in self._resources}
-        listed: set[str] = set()
-        token = ("", float("-inf"))
-
-        async def look(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-            nonlocal token
-            if time.monotonic() - token[1] >= _TOKEN_LIFE:
-                token = (await asyncio.to_thread(self._login.authorization), time.monotonic())
-            if token[0]:
-                request.headers["Authorization"] = token[0]
-            response = await handler(request)
-            kind = by_path.get(request.url.path)
-            if kind is not None and response.status < 400:
-                if "watch" not in request.url.query:
-                    listed.add(kind)
-                elif kind in listed:
-                    listed.discard(kind)
-                    self._call(self._relisted, kind)
-            return response
-
-        connector = aiohttp.TCPConnector(ssl=self._login.tls or False, limit=0)
-        session = aiohttp.ClientSession(connector=connector, headers={"User-Agent": "weft-kopf"}, middlewares=(look,))
-        self._sessions.append(session)
-        return session
+    async def _look(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        """Look at kopf's requests: a watch that follows a list is the news."""
+        response = await handler(request)
+        kind = self._by_path.get(request.url.path)
+        if kind is not None and response.status < 400:
+            if "watch" not in request.url.query:
+                self._listed.add(kind)
+            elif kind in self._listed:
+                self._listed.discard(kind)
+                self._call(self._relisted, kind)
+        return response
 
     def _call(self, function: Callable[..., None], *args: Any) -> None:
         """Call in our loop; nowhere, when that is closed by now."""
@@ -199,6 +183,8 @@ def _settings() -> "kopf.OperatorSettings":
     settings.queueing.idle_timeout = _IDLE
     settings.queueing.exit_timeout = 1.0
     settings.networking.error_backoffs = _Patience()
+    settings.networking.request_timeout = 30.0
+    settings.networking.connect_timeout = 10.0
     settings.watching.chunk_size = 500
     return settings
 

@@ -246,3 +246,40 @@ async def test_what_the_server_serves_is_asked_of_discovery(connect: Connect) ->
     assert await api.version() == (1, 37)
     assert await api.serves(POD_CERTIFICATE_REQUESTS)
     assert not await api.serves(CONFIG_MAPS)
+
+
+async def test_a_watch_in_which_nothing_is_heard_for_too_long_is_over(connect: Connect) -> None:
+    """A connection that died without a word must not be trusted; what was heard of it counts."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"type":"BOOKMARK"}\n')
+        await asyncio.sleep(5)
+        return response
+
+    api = await connect(answer)
+    lines = [line async for line in api.watch(PODS, resource_version="7", silence=0.2)]
+    assert lines == [b'{"type":"BOOKMARK"}']
+
+
+async def test_a_long_wait_that_the_server_asks_for_is_left_to_the_caller(connect: Connect) -> None:
+    """A webhook that waited for it would be long past its own deadline."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return failure(429, "TooManyRequests", **{"Retry-After": "3600"})
+
+    api = await connect(answer)
+    with pytest.raises(Unavailable) as caught:
+        await asyncio.wait_for(api.get(SECRETS, "s", "n"), 5)
+    assert caught.value.retry_after == 3600
+
+
+@pytest.mark.parametrize("body", ["<html>please log in", "", "[]"])
+async def test_an_answer_that_is_not_the_api_servers_is_no_answer(connect: Connect, body: str) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(text=body)
+
+    api = await connect(answer)
+    with pytest.raises(Unavailable, match="no object of the API"):
+        await api.get(SECRETS, "s", "n")
