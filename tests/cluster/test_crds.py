@@ -16,7 +16,7 @@ from weft_core.model.kinds import BY_API, MESH_KINDS, Kind
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "charts/weft/files/crds"
 
-VIRTUAL_SERVICE = {
+VIRTUAL_SERVICE: dict[str, Any] = {
     "apiVersion": "networking.istio.io/v1",
     "kind": "VirtualService",
     "metadata": {"name": "web"},
@@ -149,13 +149,49 @@ def test_status_is_written_apart_and_waited_for(mesh_api: Cluster, namespace: st
     }
     message = {"type": {"code": "IST0101"}, "level": "ERROR", "path": "spec.http[0]", "message": "no", "fix": "yes"}
     status = {"conditions": [programmed], "observedGeneration": 1, "validationMessages": [message]}
-    _patch_status(mesh_api, namespace, {**status, "unknown": 1})
+    _patch_status(mesh_api, namespace, status)
     found = mesh_api.get("virtualservice", "web", namespace=namespace)
     assert found["status"] == status
     assert found["metadata"]["generation"] == 1
     mesh_api.kubectl("wait", "-n", namespace, "virtualservice/web", "--for=condition=Programmed", "--timeout=5s")
     with pytest.raises(CommandFailed, match="Duplicate value"):
         _patch_status(mesh_api, namespace, {"conditions": [programmed, programmed]})
+
+
+def test_a_status_that_istio_wrote_is_kept_and_lets_the_object_be_changed(mesh_api: Cluster, namespace: str) -> None:
+    """Generations as text, a time of the last probe, and fields that only Istio knows."""
+    mesh_api.apply(VIRTUAL_SERVICE, namespace=namespace)
+    reconciled = {
+        "type": "Reconciled",
+        "status": "True",
+        "lastProbeTime": "2026-01-01T00:00:00Z",
+        "observedGeneration": "1",
+    }
+    status = {"conditions": [reconciled], "observedGeneration": "1", "addresses": [{"value": "240.240.0.1"}]}
+    _patch_status(mesh_api, namespace, status)
+    assert mesh_api.get("virtualservice", "web", namespace=namespace)["status"] == status
+    changed = {**VIRTUAL_SERVICE["spec"], "exportTo": ["."]}
+    mesh_api.apply({**VIRTUAL_SERVICE, "spec": changed}, namespace=namespace)
+    assert mesh_api.get("virtualservice", "web", namespace=namespace)["status"] == status
+
+
+def test_fields_without_effect_and_older_spellings_are_kept(mesh_api: Cluster, namespace: str) -> None:
+    """Strict validation would refuse them as unknown, and a cluster that comes from Istio has such objects."""
+    keep_alive = {"connectionPool": {"http": {"http2KeepAlive": {"interval": "15s"}}}}
+    zones = {"loadBalancer": {"zoneAwareLbSetting": {"failover": [{"from": "a", "to": "b"}]}}}
+    rule = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "DestinationRule",
+        "metadata": {"name": "web"},
+        "spec": {"host": "web", "trafficPolicy": {**keep_alive, **zones}},
+    }
+    routed = {**VIRTUAL_SERVICE["spec"]["http"][0], "mirror": {"host": "copy"}, "mirror_percent": 5}
+    service = {**VIRTUAL_SERVICE, "spec": {"hosts": ["web"], "http": [routed]}}
+    for document in (rule, service):
+        mesh_api.kubectl("apply", "--validate=strict", "-n", namespace, "-f", "-", input=json.dumps(document))
+        stored = mesh_api.get(str(document["kind"]).lower(), "web", namespace=namespace)
+        assert stored["spec"] == document["spec"]
+        assert decode(stored).object is not None
 
 
 def _patch_status(cluster: Cluster, namespace: str, status: dict[str, Any]) -> None:
@@ -170,7 +206,7 @@ def test_kubectl_shows_what_tells_objects_apart(mesh_api: Cluster, namespace: st
     lines = mesh_api.kubectl("get", "-n", namespace, "vs").splitlines()
     assert lines[0].split() == ["NAME", "GATEWAYS", "HOSTS", "ACCEPTED", "PROGRAMMED", "AGE"]
     assert lines[1].split()[:2] == ["web", '["web"]']
-    for category in ("weft", "istio-io"):
+    for category in ("weft", "istio-io", "networking-istio-io"):
         assert "virtualservice.networking.istio.io/web" in mesh_api.kubectl(
             "get", "-n", namespace, category, "-o", "name"
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from weft_core.model.base import Model, Percent, StringMatch, one_of, regex_mistakes, too_many
 from weft_core.model.destination import Destination, Headers, HTTPRouteDestination, weight_mistakes
@@ -200,7 +200,12 @@ class HTTPRoute(Model):
     retries: HTTPRetry | None = Field(None, description="When a failed request is tried again.")
     fault: HTTPFaultInjection | None = Field(None, description="Faults to inject.")
     mirror: Destination | None = Field(None, description="Send copies here. See mirrors for several.")
-    mirror_percent: UInt | None = Field(None, description="Deprecated: see mirrorPercentage.")
+    mirror_percent: UInt | None = Field(
+        None,
+        alias="mirrorPercent",
+        validation_alias=AliasChoices("mirrorPercent", "mirror_percent"),
+        description="Deprecated: see mirrorPercentage.",
+    )
     mirror_percentage: Percent | None = Field(None, description="Share of requests that are copied.")
     mirrors: tuple[HTTPMirrorPolicy, ...] = Field((), description="Send copies to these.")
     cors_policy: CorsPolicy | None = Field(None, description="Cross-origin requests.")

@@ -115,5 +115,6 @@ UNSUPPORTED_MESH_KINDS: Mapping[str, str] = {
     "ProxyConfig": NETWORKING,
     "Telemetry": "telemetry.istio.io",
     "WasmPlugin": "extensions.istio.io",
+    "TrafficExtension": "extensions.istio.io",
 }
 """Istio's kinds that Weft knows of and does not act upon, with their groups."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from weft_core.model.base import Model, PolicySelector, PolicyTargetReference
 from weft_core.model.mistake import Mistake
@@ -30,7 +30,12 @@ class JWTRule(Model):
 
     issuer: str = Field("", description="Issuer, as it stands in the token.")
     audiences: tuple[NonEmpty, ...] = Field((), description="Audiences, one of which the token must have.")
-    jwks_uri: str = Field("", description="Where the keys are; by default found through the issuer.")
+    jwks_uri: str = Field(
+        "",
+        alias="jwksUri",
+        validation_alias=AliasChoices("jwksUri", "jwks_uri"),
+        description="Where the keys are; by default found through the issuer.",
+    )
     jwks: str = Field("", description="The keys themselves, as JSON.")
     from_headers: tuple[JWTHeader, ...] = Field((), description="Headers; Authorization: Bearer by default.")
     from_params: tuple[NonEmpty, ...] = Field((), description="Query parameters; access_token by default.")

@@ -13,7 +13,10 @@ from weft_operator.crds.status import status_schema
 
 _HEADER: Final = "# Generated from the models by `make crds`. Do not edit.\n"
 _CATEGORIES: Final = ("istio-io", "weft")
-"""`kubectl get weft` lists all of the mesh's objects, and so does the category that Istio's users know."""
+"""`kubectl get weft` lists all of the mesh's objects, and so does the category that Istio's users know.
+
+Those of one group have a category more: `kubectl get security-istio-io`.
+"""
 
 
 def definitions() -> dict[str, dict[str, Any]]:
@@ -33,7 +36,7 @@ def definition(kind: Kind) -> dict[str, Any]:
         "listKind": f"{kind.kind}List",
         "plural": kind.plural,
         "singular": kind.kind.lower(),
-        "categories": list(_CATEGORIES),
+        "categories": [*_CATEGORIES, kind.group.replace(".", "-")],
     }
     if kind.short_names:
         names["shortNames"] = list(kind.short_names)

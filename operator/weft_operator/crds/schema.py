@@ -9,7 +9,9 @@ pydantic writes JSON Schema; what is left to do is small:
 - defaults are left out. The API server would write them into every stored object, and then nobody could tell any more
   what its author wrote: an absent `mtls.mode` inherits, a written one does not;
 - `additionalProperties: false` is left out, as it must be. Fields that are not in the schema are refused by the API
-  server where the client asks for strict validation, as kubectl does, and cut off with a warning otherwise.
+  server where the client asks for strict validation, as kubectl does, and cut off with a warning otherwise;
+- so fields of Istio's without effect in Weft are in the schema, with whatever is below them: they are kept as they
+  are written, and it is the webhook that tells their author. Older spellings of a field stand beside it.
 
 Whatever else pydantic may come to write is an error here, so that no rule of a model gets lost unseen.
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
@@ -18,22 +20,27 @@ https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resou
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pydantic import AliasChoices
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from weft_core.model.base import Model
+from weft_core.model.base import Model, OpenModel
 
 Schema = dict[str, Any]
 
 _KEPT: Final = (
     "description", "type", "format", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength",
-    "minItems", "maxItems", "minProperties", "maxProperties", "required",
+    "minItems", "maxItems", "minProperties", "maxProperties", "required", "x-kubernetes-preserve-unknown-fields",
 )  # fmt: skip
 """Keywords that mean the same in both, in the order in which they are written."""
 _SAID_ELSEWHERE: Final = frozenset({"title", "propertyNames"})
 """Keywords that a structural schema does not have, and nobody misses: the webhook checks the names of map entries."""
 _NESTED: Final = frozenset({"properties", "items", "additionalProperties", "$defs"})
 _INT32_MAX: Final = 2**31 - 1
+_WITHOUT_EFFECT: Final = {
+    "description": "Accepted and without effect.",
+    "x-kubernetes-preserve-unknown-fields": True,
+}
 
 
 class _Generator(GenerateJsonSchema):
@@ -48,6 +55,18 @@ class _Generator(GenerateJsonSchema):
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
         found = super().int_schema(schema)
         return found | {"format": "int32" if found.get("maximum", _INT32_MAX + 1) <= _INT32_MAX else "int64"}
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        found = super().model_schema(schema)
+        model = schema["cls"]
+        properties = found.setdefault("properties", {})
+        for field in model.model_fields.values():
+            if isinstance(field.validation_alias, AliasChoices):
+                name, *others = (str(choice) for choice in field.validation_alias.choices)
+                properties |= dict.fromkeys(others, properties[name])
+        if issubclass(model, OpenModel):
+            properties |= {name: dict(_WITHOUT_EFFECT) for name in sorted(model.UNSUPPORTED - properties.keys())}
+        return found
 
     def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
         return super().float_schema(schema) | {"format": "double"}

@@ -2,6 +2,9 @@
 
 Conditions have the shape of Kubernetes' own (metav1.Condition), which `kubectl wait --for=condition=Programmed` reads.
 `validationMessages` has that of Istio's, so that whoever reads those finds the codes in their usual place.
+
+The schema takes whatever Istio writes: an object whose stored status were invalid could not be changed any more, and
+while a mesh moves from one control plane to the other both write. Fields of others are kept.
 """
 
 from typing import Any
@@ -11,7 +14,9 @@ from weft_core.problems import Severity
 Schema = dict[str, Any]
 
 LEVELS = tuple(severity.value.upper() for severity in Severity)
-"""What `level` of a validation message may be, the worst first."""
+"""What `level` of a validation message is, the worst first."""
+_GENERATION: Schema = {"x-kubernetes-int-or-string": True}
+"""A number as Weft writes it, or text: that is how protobuf, and so Istio, writes 64 bits as JSON."""
 
 
 def status_schema() -> Schema:
@@ -19,6 +24,7 @@ def status_schema() -> Schema:
     return {
         "description": "What the control plane found out about the object. Written by Weft.",
         "type": "object",
+        "x-kubernetes-preserve-unknown-fields": True,
         "properties": {
             "conditions": {
                 "description": "Accepted: it is well-formed and in force. ResolvedRefs: all that it names exists. "
@@ -30,8 +36,7 @@ def status_schema() -> Schema:
             },
             "observedGeneration": {
                 "description": "The generation of the spec that this status is about.",
-                "type": "integer",
-                "format": "int64",
+                **_GENERATION,
             },
             "validationMessages": {
                 "description": "What is wrong with the object, worst first.",
@@ -70,11 +75,14 @@ def _condition() -> Schema:
                 "type": "string",
                 "format": "date-time",
             },
+            "lastProbeTime": {
+                "description": "When others last looked. Weft does not write it.",
+                "type": "string",
+                "format": "date-time",
+            },
             "observedGeneration": {
                 "description": "The generation of the spec that this condition is about.",
-                "type": "integer",
-                "format": "int64",
-                "minimum": 0,
+                **_GENERATION,
             },
         },
     }
@@ -93,7 +101,7 @@ def _message() -> Schema:
                     "name": {"description": "Name of the finding, for people.", "type": "string"},
                 },
             },
-            "level": {"description": "How bad it is.", "type": "string", "enum": list(LEVELS)},
+            "level": {"description": "How bad it is.", "type": "string", "enum": [*LEVELS, "UNKNOWN"]},
             "path": {"description": "The field: spec.http[0].route[1].weight.", "type": "string"},
             "message": {"description": "What is wrong there.", "type": "string"},
             "fix": {"description": "What to write instead.", "type": "string"},

@@ -53,7 +53,7 @@ def test_names_are_those_of_the_kind_and_no_two_kinds_share_one(kind: Kind) -> N
     document = definition(kind)
     names = document["spec"]["names"]
     assert document["metadata"]["name"] == f"{kind.plural}.{kind.group}"
-    assert names["categories"] == ["istio-io", "weft"]
+    assert names["categories"] == ["istio-io", "weft", kind.group.replace(".", "-")]
     others = {n for k in MESH_KINDS if k is not kind for n in (k.plural, k.kind.lower(), *k.short_names)}
     assert not others & {names["plural"], names["singular"], *names.get("shortNames", ())}
 
