@@ -33,11 +33,13 @@ BOOLEAN_FIX: Final = 'write "true" or "false"'
 _READ: Final = (
     *("proxyCPU", "proxyCPULimit", "proxyMemory", "proxyMemoryLimit", "proxyImage", "logLevel", "componentLogLevel"),
     *("rewriteAppHTTPProbers", "nativeSidecar", "interceptionMode", "init-containers-before-proxy"),
+    *("userVolume", "userVolumeMount"),
 )
 _WITHOUT_EFFECT: Final = (
     *("agentLogLevel", "bootstrapOverride", "capNetBindService", "controlPlaneAuthPolicy", "discoveryAddress"),
-    *("enableCoreDump", "extraStatTags", "proxyImageType", "statsCompression", "statsHistogramBuckets"),
-    *("statsInclusionPrefixes", "statsInclusionRegexps", "statsInclusionSuffixes", "userVolume", "userVolumeMount"),
+    *("enableCoreDump", "extraStatTags", "proxyImageType", "statsCompression", "statsEvictionInterval"),
+    *("statsFlushInterval", "statsHistogramBins", "statsHistogramBuckets", "statsInclusionPrefixes"),
+    *("statsInclusionRegexps", "statsInclusionSuffixes"),
 )
 _READINESS: Final = ("initialDelaySeconds", "periodSeconds", "failureThreshold")
 _OTHERS_WITHOUT_EFFECT: Final = frozenset(

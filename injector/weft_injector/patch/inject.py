@@ -48,6 +48,8 @@ _SCRAPE: Final = "prometheus.io/"
 _SCRAPE_LABEL: Final = "prometheus_io_"
 """What Prometheus' discovery makes of them, and of `prometheus.io.scrape` as well."""
 _NO_LABEL: Final = re.compile("[^A-Za-z0-9_]")
+_LOW_PORTS: Final = {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
+"""Kubernetes counts it as safe, and the Pod Security Standard `restricted` allows it."""
 _NO_FEATURES: Final = ClusterFeatures()
 _DEFAULTS: Final = ProxyConfig()
 
@@ -157,6 +159,8 @@ class _Patch:
             return _refused(self._decision, [*problems, too_long(self._annotations.pod)])
         self._place(overlaid(container, own) if own else container)
         self._add("volumes", certificate_volume(self._credentials_source()))
+        for volume in self._user_volumes():
+            self._add("volumes", dict(volume))
         for name in self._settings.image_pull_secrets:
             if name not in {secret.name for secret in self._pod.spec.image_pull_secrets}:
                 self._add("imagePullSecrets", {"name": name})
@@ -230,6 +234,7 @@ class _Patch:
             names = [member["name"] for member in containers]
             at = names.index(SIDECAR_CONTAINER) if SIDECAR_CONTAINER in names else len(names)
             containers[at : at + 1] = [container]
+            self._open_low_ports()
             return
         redirect = redirect_container(self._options, image_fields(self._options, self._settings))
         early = self._early()
@@ -246,6 +251,17 @@ class _Patch:
         else:
             self._spec["initContainers"] = [*before, redirect]
             self._spec["containers"] = [container, *self._spec["containers"]]
+
+    def _open_low_ports(self) -> None:
+        """A gateway listens on 80 and 443 without a capability, unless its author says otherwise."""
+        if all(parameter.name != _LOW_PORTS["name"] for parameter in self._pod.spec.security_context.sysctls):
+            context = dict(self._spec.get("securityContext") or {})
+            context["sysctls"] = [*(context.get("sysctls") or []), dict(_LOW_PORTS)]
+            self._spec["securityContext"] = context
+
+    def _user_volumes(self) -> list[Mapping[str, Any]]:
+        present = {volume.name for volume in self._pod.spec.volumes}
+        return [volume for volume in self._options.user_volumes.volumes if volume["name"] not in present]
 
     def _credentials_source(self) -> Document:
         if self._pod_certificates:
@@ -287,7 +303,7 @@ class _Patch:
         status = {
             "initContainers": [*before, SIDECAR_CONTAINER] if native else before,
             "containers": [] if native else [SIDECAR_CONTAINER],
-            "volumes": [VOLUME],
+            "volumes": [VOLUME, *(volume["name"] for volume in self._user_volumes())],
             "imagePullSecrets": list(self._settings.image_pull_secrets),
             "revision": self._settings.revision,
         }

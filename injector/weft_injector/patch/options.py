@@ -28,6 +28,7 @@ from weft_injector.patch.annotations import (
     whole_number,
 )
 from weft_injector.patch.pod import Resources
+from weft_injector.patch.user_volumes import UserVolumes
 from weft_injector.quantity import FIX as QUANTITY_FIX
 from weft_injector.quantity import parse_quantity
 from weft_injector.settings import COMPONENTS_FIX, ClusterFeatures, InjectionSettings, LogLevel, component_levels_error
@@ -43,6 +44,7 @@ _RESOURCES: Final = (
     ("limits", "memory", "proxyMemoryLimit"),
 )
 _NO_BUDGET: Final = Resources()
+_NO_VOLUMES: Final = UserVolumes()
 _NONE_AT_ALL = "a sidecar without captured traffic protects nothing"
 
 
@@ -50,7 +52,7 @@ _NONE_AT_ALL = "a sidecar without captured traffic protects nothing"
 class Readiness:
     """How the kubelet asks whether the proxy is ready; Istio's defaults."""
 
-    initial_delay: int = 1
+    initial_delay: int = 0
     period: int = 15
     failures: int = 4
 
@@ -77,6 +79,7 @@ class Options:
     environment: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Of the proxy's node."""
+    user_volumes: UserVolumes = _NO_VOLUMES
 
 
 def read_options(
@@ -110,6 +113,7 @@ def read_options(
         resources=_resources(annotations) or _within(budget, options.resources),
         capture=_capture(annotations, settings) or options.capture,
         readiness=_readiness(annotations),
+        user_volumes=UserVolumes.read(annotations),
         before_proxy=frozenset(filter(None, map(str.strip, annotations.values.get(BEFORE_PROXY, "").split(",")))),
     )
 

@@ -82,18 +82,14 @@ def proxy_container(identity: Identity, options: Options, settings: InjectionSet
         "ports": [{"containerPort": METRICS_PORT, "name": METRICS_PORT_NAME, "protocol": "TCP"}],
         "resources": dict(options.resources),
         "securityContext": restricted(),
-        "volumeMounts": [certificate_mount()],
+        "volumeMounts": [certificate_mount(), *map(dict, options.user_volumes.mounts)],
+        # Readiness is asked for when this has succeeded: at once, not when its next period comes.
+        "startupProbe": {**_ready(), "failureThreshold": _START_SECONDS, "periodSeconds": 1, "timeoutSeconds": 3},
         "readinessProbe": _readiness(options),
         "lifecycle": _lifecycle(identity, options, native),
     }
     if native:
         container["restartPolicy"] = "Always"
-        container["startupProbe"] = {
-            **_ready(),
-            "failureThreshold": _START_SECONDS,
-            "periodSeconds": 1,
-            "timeoutSeconds": 3,
-        }
     return container
 
 

@@ -123,6 +123,11 @@ def test_the_mesh_says_first_the_pod_last(injected: Injected, proxy_of: Callable
         ("proxy.istio.io/config", "a: ["),
         ("proxy.istio.io/config", "- 1"),
         ("proxy.istio.io/config", "interceptionMode: NONE"),
+        ("sidecar.istio.io/userVolume", "[]"),
+        ("sidecar.istio.io/userVolume", '{"weft-certificates": {"emptyDir": {}}}'),
+        ("weft.dev/userVolumeMount", '{"keys": {"readOnly": true}}'),
+        ("sidecar.istio.io/userVolumeMount", '{"keys": "/keys"}'),
+        ("sidecar.istio.io/userVolumeMount", '{"keys": '),
     ],
 )
 def test_what_cannot_be_read_refuses_the_pod_with_path_and_fix(inject: Inject, name: str, value: str) -> None:
@@ -142,7 +147,7 @@ def test_a_request_above_its_limit_is_refused(inject: Inject) -> None:
     [
         ("sidecar.istio.io/proxyCpu", "1"),
         ("weft.dev/logLevle", "debug"),
-        ("sidecar.istio.io/userVolume", "[]"),
+        ("sidecar.istio.io/statsFlushInterval", "5s"),
         ("sidecar.istio.io/interceptionMode", "TPROXY"),
         ("status.sidecar.istio.io/port", "15020"),
         ("proxy.istio.io/config", "tracingServiceName: CANONICAL_NAME_ONLY"),
@@ -215,3 +220,28 @@ def test_who_counts_on_captured_dns_is_told(inject: Inject) -> None:
         Severity.WARNING,
         "proxyMetadata.ISTIO_META_DNS_CAPTURE: DNS is not captured; it has no effect",
     )
+
+
+def test_volumes_for_the_proxy_alone(injected: Injected, proxy_of: Callable[[Pod], Pod]) -> None:
+    given = with_annotations(
+        {
+            "sidecar.istio.io/userVolume": '{"keys": {"secret": {"secretName": "k"}}, "roots": {"emptyDir": {}}}',
+            "sidecar.istio.io/userVolumeMount": '{"keys": {"mountPath": "/keys", "readOnly": true},'
+            ' "roots": {"mountPath": "/roots"}}',
+        }
+    )
+    given["spec"]["volumes"] = [{"name": "roots", "configMap": {"name": "roots"}}]
+    found = injected(given)
+    certificates, *mounts = proxy_of(found)["volumeMounts"]
+    assert certificates["name"] == "weft-certificates"
+    assert mounts == [
+        {"mountPath": "/keys", "readOnly": True, "name": "keys"},
+        {"mountPath": "/roots", "name": "roots"},
+    ]
+    roots, _, keys = found["spec"]["volumes"]
+    assert roots == {"name": "roots", "configMap": {"name": "roots"}}, "the pod's own"
+    assert keys == {"name": "keys", "secret": {"secretName": "k"}}
+    status = json.loads(found["metadata"]["annotations"]["sidecar.istio.io/status"])
+    assert status["volumes"] == ["weft-certificates", "keys"]
+    assert "volumeMounts" not in found["spec"]["containers"][0]
+    assert injected(found) == found

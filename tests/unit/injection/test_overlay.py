@@ -233,3 +233,34 @@ def test_what_an_istio_init_runs_has_no_effect(inject: Inject) -> None:
     assert [problem.path for problem in found.problems] == [
         f"spec.initContainers[0].{name}" for name in ("args", "command", "image")
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (None, {"sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]}),
+        (
+            {"fsGroup": 7, "sysctls": [{"name": "net.core.somaxconn", "value": "9"}]},
+            {
+                "fsGroup": 7,
+                "sysctls": [
+                    {"name": "net.core.somaxconn", "value": "9"},
+                    {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"},
+                ],
+            },
+        ),
+        (
+            {"sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "443"}]},
+            {"sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "443"}]},
+        ),
+    ],
+)
+def test_a_gateway_may_listen_on_low_ports(injected: Injected, written: Pod | None, expected: Pod) -> None:
+    """Deployments from elsewhere count on the injector for it."""
+    pod: Pod = {
+        "metadata": {"annotations": {"inject.istio.io/templates": "gateway"}},
+        "spec": {"containers": [{"name": "istio-proxy", "image": "auto"}]},
+    }
+    if written is not None:
+        pod["spec"]["securityContext"] = written
+    assert injected(pod)["spec"]["securityContext"] == expected

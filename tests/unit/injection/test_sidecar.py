@@ -61,6 +61,7 @@ def test_a_plain_sidecar_is_the_first_container_and_holds_the_others(
     assert names(pod, "containers") == ["istio-proxy", "app"]
     proxy = proxy_of(pod)
     assert "restartPolicy" not in proxy
+    assert proxy["startupProbe"]["periodSeconds"] == 1, "ready within a second, whatever the period of readiness"
     assert proxy["lifecycle"]["postStart"]["exec"]["command"][:2] == ["/usr/local/bin/weft", "wait"]
     assert proxy["lifecycle"]["preStop"]["exec"]["command"][2:] == ["--minimum=5", "--maximum=27"]
 
