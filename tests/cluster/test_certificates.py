@@ -223,7 +223,7 @@ async def test_a_labelled_namespace_has_its_bundle_at_once_and_keeps_it(
         await until(lambda: _equal(roots, ""))
 
 
-async def _equal(what: Callable[[], Awaitable[str]], wanted: str) -> bool:
+async def _equal(what: Callable[[], Awaitable[object]], wanted: object) -> bool:
     return await what() == wanted
 
 
@@ -593,6 +593,37 @@ async def test_what_happens_during_an_outage_is_made_good_after_it(
 
 
 # the end
+
+
+@only_secrets
+async def test_all_of_it_comes_back_when_the_cluster_role_is_made_anew(
+    api: Api, api_server: Cluster, release: Release, root: RootKeeper, metrics: CertificateMetrics, shop: str
+) -> None:
+    """`kubectl replace --force`: the garbage collector takes what the old one owned, and must not take it again."""
+    clock = SystemClock()
+    bundles = TrustBundles(
+        api, root, BundleOptions(release=release), namespaces=lambda: {shop}, clock=clock, metrics=metrics
+    )
+    before, old = root.authority.certificate, release.uid
+    role = api_server.kubectl("get", "clusterrole", release.cluster_name, "--output=json")
+
+    async def owners() -> list[str]:
+        found = [
+            await api.find(SECRETS, "weft-ca", release.namespace),
+            await api.find(CONFIG_MAPS, "weft-trust-bundle", shop),
+        ]
+        return [owner["uid"] for each in found if each for owner in each["metadata"].get("ownerReferences") or ()]
+
+    async with running(root.run(), bundles.lead()):
+        await until(lambda: _equal(owners, [old, old]))
+        await asyncio.to_thread(api_server.kubectl, "replace", "--force", "--filename=-", input=role)
+        new = api_server.get("clusterrole", release.cluster_name)["metadata"]["uid"]
+        async with asyncio.timeout(40):
+            while await owners() != [new, new]:
+                await asyncio.sleep(0.2)
+        await asyncio.sleep(2)
+        assert await owners() == [new, new]
+    assert root.authority.certificate == before
 
 
 @only_secrets

@@ -115,15 +115,14 @@ class _Replica:
             name=options.name,
             namespace=options.namespace,
             identity=options.pod_name,
-            owner=next(iter(release.owner_references), None),
+            owners=lambda: release.owner_references,
         )
         self._reporting = Reporting(
             api,
             self._control_plane,
-            self._ingest.observations,
+            self._ingest,
             options,
             scope=self._scope,
-            ready=lambda: self._ingest.barrier.is_open,
         )
 
     async def run(self) -> None:

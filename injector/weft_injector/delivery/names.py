@@ -65,11 +65,12 @@ def secret_name(workload: str, service_account: str) -> str:
     return "-".join(part for part in ("weft-credentials", readable, digest) if part)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Release:
     """One installed control plane: its name (`weft`, or `weft-REV`), its namespace and its ClusterRole's uid.
 
-    Without a uid (a control plane that no chart has installed) objects have no owner.
+    Without a uid (a control plane that no chart has installed) objects have no owner. All parts of a replica share one
+    object, in which `release.refresh` alone changes the uid: deployment tools delete a ClusterRole and make it anew.
     """
 
     name: str = "weft"

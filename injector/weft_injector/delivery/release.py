@@ -1,4 +1,9 @@
-"""Finding out which release we are: the ClusterRole that owns all that is made at run time."""
+"""Finding out which release we are: the ClusterRole that owns all that is made at run time.
+
+It may be replaced under a running control plane (`kubectl replace --force`, a deployment tool that deletes what it
+cannot change). The garbage collector then deletes what the old one owned: roots, trust bundles, Secrets. What is made
+again must name the new one, or it would be deleted again at once, for ever.
+"""
 
 import structlog
 
@@ -27,3 +32,22 @@ async def find_release(api: Api, name: str, namespace: str) -> Release:
         )
         return release
     return Release(name=name, namespace=namespace, uid=role["metadata"]["uid"])
+
+
+async def refresh(api: Api, release: Release) -> bool:
+    """Take over the uid of the ClusterRole as it is now; True where that is another one than before.
+
+    Raises ApiError while the release has none any more: either it is being uninstalled, and nothing is to be made that
+    would stay behind, or it is about to get another one. Who never had one needs none.
+    """
+    try:
+        uid = str((await api.get(CLUSTER_ROLES, release.cluster_name))["metadata"]["uid"])
+    except (NotFound, Forbidden):
+        if release.uid:
+            raise
+        return False
+    if uid == release.uid:
+        return False
+    _log.warning("release_replaced", cluster_role=release.cluster_name, before=release.uid, uid=uid)
+    release.uid = uid
+    return True

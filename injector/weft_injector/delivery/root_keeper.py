@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -12,6 +13,7 @@ from weft_core.model.kubernetes import KubernetesObject
 from weft_injector.ca.authority import LEAF_LIFETIME, Authority
 from weft_injector.delivery.metrics import CertificateMetrics
 from weft_injector.delivery.names import PLUGGED_IN_ROOT, PREVIOUS_ROOT, SELF_MADE_ROOT, Release
+from weft_injector.delivery.release import refresh
 from weft_injector.delivery.rollout import SPREAD, InForce, Timing, finished, in_force, renewal_due, replacement
 from weft_injector.delivery.root import (
     Source,
@@ -35,6 +37,8 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 _TRUST_OFTEN = timedelta(hours=1)
 """How often the Secrets are read although no watch says that they changed, and the leader looks after them."""
 _RETRY = timedelta(seconds=5)
+_OWNER_OFTEN = timedelta(seconds=10)
+"""How often the release's ClusterRole is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,7 @@ class RootKeeper:
         async with asyncio.TaskGroup() as tasks:
             for name in (PLUGGED_IN_ROOT, SELF_MADE_ROOT, PREVIOUS_ROOT):
                 tasks.create_task(self._reflector(name).run(), name=f"watch secret {name}")
+            tasks.create_task(self._follow_release(), name="follow the release")
             while True:
                 await self._wait()
                 self._stale.clear()
@@ -138,6 +143,14 @@ class RootKeeper:
                 fix="put a new certificate into the Secret; the old root stays trusted until its leafs are gone",
             )
 
+    async def _follow_release(self) -> None:
+        """See to it that what is made belongs to the ClusterRole that there is, the root's Secret first of all."""
+        while True:
+            await self._clock.sleep(_OWNER_OFTEN.total_seconds())
+            with suppress(ApiError):
+                if await refresh(self._api, self._options.release):
+                    self._stale.set()
+
     def _reflector(self, name: str) -> Reflector[KubernetesObject]:
         """Each Secret by its name: the Role grants no more. Of its contents the copy keeps nothing."""
         sink: Copy[KubernetesObject] = Copy(told=self._stale.set)
@@ -157,6 +170,7 @@ class RootKeeper:
     async def _refresh(self) -> None:
         api, options, now = self._api, self._options, self._clock.now()
         release, trust_domain = options.release, options.trust_domain
+        await refresh(api, release)  # a Secret that vanished may have gone with its owner
         source = await load_or_create_root(api, release, trust_domain=trust_domain, now=now, lost=self._lost(now))
         previous = await self._load_previous(now)
         if self._source is not None:

@@ -176,22 +176,39 @@ class SecretKeeper:
                 self._failed("credentials_not_renewed", credentials, fault)
 
     async def _restore(self, copy: Copy[KubernetesObject]) -> None:
-        """Put back what somebody deleted although pods mount it: their certificate would expire."""
+        """Put back what somebody deleted although pods mount it: their certificate would expire.
+
+        What cannot be put back now, for want of an API server or of rights, is tried again at each tick.
+        """
         known = {key: row.annotations for key, row in copy.rows.items()}
+        missing: dict[Key, Credentials] = {}
         while True:
-            for key in await copy.changes():
-                row = copy.rows.get(key)
-                if row is not None:
+            longest = self._options.tick.total_seconds() if missing else None
+            for key in await self._changes(copy, longest):
+                if (row := copy.rows.get(key)) is not None:
                     known[key] = row.annotations
-                    continue
-                credentials = Credentials.of(key[0], known.pop(key, {}))
-                if credentials is None:
-                    continue
-                try:
-                    if key in await self._mounted(key[0]):
-                        await self._secrets.restore(credentials)
-                except WeftError as fault:
-                    self._failed("credentials_not_restored", credentials, fault)
+                    missing.pop(key, None)
+                elif credentials := Credentials.of(key[0], known.pop(key, {})):
+                    missing[key] = credentials
+            for key, credentials in tuple(missing.items()):
+                if await self._restore_one(key, credentials):
+                    del missing[key]
+
+    async def _changes(self, copy: Copy[KubernetesObject], longest: float | None) -> tuple[Key, ...]:
+        """The next changes; none where there are none within so many seconds."""
+        if longest is not None:
+            await first_of(copy.changed(), self._clock.sleep(longest))
+            return copy.taken()
+        return await copy.changes()
+
+    async def _restore_one(self, key: Key, credentials: Credentials) -> bool:
+        try:
+            if key in await self._mounted(key[0]):
+                await self._secrets.restore(credentials)
+        except WeftError as fault:
+            self._failed("credentials_not_restored", credentials, fault)
+            return False
+        return True
 
     async def _sweep(self, copy: Copy[KubernetesObject]) -> None:
         while True:

@@ -41,7 +41,15 @@ class Copy(Generic[R]):
 
     async def changes(self) -> tuple[Key, ...]:
         """Wait until something changed; give the keys, oldest change first."""
+        await self.changed()
+        return self.taken()
+
+    async def changed(self) -> None:
+        """Wait until something changed since changes were last taken."""
         await self._something.wait()
+
+    def taken(self) -> tuple[Key, ...]:
+        """The keys of what changed so far, oldest change first; they count as taken."""
         self._something.clear()
         keys = tuple(self._changed)
         self._changed.clear()

@@ -1,7 +1,7 @@
 """The election against the API server: work that runs on one replica at a time, and stops before another begins."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -25,8 +25,8 @@ Work = Callable[[], Awaitable[None]]
 class Leader:
     """A candidate for the Lease `name`.
 
-    `identity` is unique among the replicas: the pod's name. `owner` is an ownerReference for a Lease that is made here,
-    so that it goes with the release.
+    `identity` is unique among the replicas: the pod's name. `owners` gives the ownerReferences for a Lease that is made
+    here, so that it goes with the release.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class Leader:
         name: str,
         namespace: str,
         identity: str,
-        owner: Mapping[str, Any] | None = None,
+        owners: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
         timing: Timing | None = None,
     ) -> None:
         self._api = api
         self._name = name
         self._namespace = namespace
         self._identity = identity
-        self._owner = owner
+        self._owners = owners
         self._timing = timing or Timing()
         self._election = Election(identity, self._timing)
         self._clock = asyncio.get_running_loop().time
@@ -128,8 +128,8 @@ class Leader:
         """Create or replace the Lease; Conflict where it has changed since `there` was read."""
         if there is None:
             metadata: dict[str, Any] = {"name": self._name, "namespace": self._namespace}
-            if self._owner:
-                metadata["ownerReferences"] = [dict(self._owner)]
+            if owners := self._owners():
+                metadata["ownerReferences"] = [dict(owner) for owner in owners]
             body = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata, "spec": record.spec()}
             return await self._api.create(LEASES, body, self._namespace)
         return await self._api.replace(LEASES, self._name, {**there, "spec": record.spec()}, self._namespace)

@@ -17,7 +17,7 @@ from weft_injector.renewer import Clock
 from weft_kube.client import Api
 from weft_kube.errors import api_error
 from weft_kube.login import Login
-from weft_kube.resource import Resource
+from weft_kube.resource import CLUSTER_ROLES, Resource
 
 UID = "11111111-0000-0000-0000-000000000000"
 
@@ -26,13 +26,18 @@ class MemoryApi(Api):
     """Api on a dictionary: resource versions, preconditions, merge and JSON patches, selectors, watches."""
 
     def __init__(self) -> None:
-        super().__init__(Login(server="memory", tls=None, authorization=lambda: ""))
+        super().__init__(Login(server="http://memory", tls=None, authorization=lambda: ""))
         self.objects: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
         self.before: Callable[[str, str], Awaitable[None]] | None = None
         self._version = 0
         self._events: list[tuple[int, str, str, dict[str, Any]]] = []
         self._news = asyncio.Event()
+
+    def install(self, name: str, uid: str) -> None:
+        """Put a ClusterRole there, whose uid is known."""
+        meta = {"name": name, "uid": uid, "resourceVersion": "0"}
+        self.objects[CLUSTER_ROLES.path(name=name)] = {"metadata": meta}
 
     async def raw(
         self,
@@ -75,6 +80,7 @@ class MemoryApi(Api):
         labels: str = "",
         fields: str = "",
         seconds: int = 300,
+        silence: float = 90.0,
     ) -> AsyncGenerator[bytes, None]:
         seen = int(resource_version)
         while True:
@@ -258,7 +264,10 @@ def turn(_clock: TurnedClock) -> Callable[[timedelta], Awaitable[None]]:
 
 @pytest.fixture
 async def _memory() -> MemoryApi:
-    return MemoryApi()
+    """With the ClusterRole of `release`."""
+    memory = MemoryApi()
+    memory.install("weft-weft-system", UID)
+    return memory
 
 
 @pytest.fixture
@@ -281,6 +290,12 @@ def before(_memory: MemoryApi) -> Callable[[Callable[[str, str], Awaitable[None]
         _memory.before = hook
 
     return install
+
+
+@pytest.fixture
+def install(_memory: MemoryApi) -> Callable[[str, str], None]:
+    """Puts a ClusterRole (name, uid) into the API server, in the place of the one that is there."""
+    return _memory.install
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from weft_injector.delivery.root_secret import Previous, fingerprint, parse_root
 from weft_injector.renewer import Clock
 from weft_kube.client import Api
 from weft_kube.errors import Unavailable
-from weft_kube.resource import SECRETS
+from weft_kube.resource import CLUSTER_ROLES, SECRETS
 
 RNS = "weft-system"
 Turn = Callable[[timedelta], Awaitable[None]]
@@ -118,6 +118,42 @@ async def test_a_broken_plugged_in_root_is_a_fault_and_no_root_is_made_instead(
     with pytest.raises(CertificateFault, match=message):
         await load(api, release, now)
     assert await api.find(SECRETS, "weft-ca", RNS) is None
+
+
+async def test_a_root_that_went_with_a_replaced_cluster_role_comes_back_under_the_new_one(
+    api: Api,
+    root: RootKeeper,
+    turn: Turn,
+    background: Background,
+    install: Callable[[str, str], None],
+    requests: list[str],
+) -> None:
+    """Under the old one the garbage collector would delete it for ever, and a restart would make another root."""
+    before = root.authority
+    background(root.run())
+    await asyncio.sleep(0.05)
+    await api.delete(CLUSTER_ROLES, "weft-weft-system")
+    await api.delete(SECRETS, "weft-ca", RNS)
+    await asyncio.sleep(0.05)
+    assert await api.find(SECRETS, "weft-ca", RNS) is None, "nothing is made while the release may be going away"
+    install("weft-weft-system", "new")
+    await turn(10 * timedelta(seconds=1))
+    secret = await api.get(SECRETS, "weft-ca", RNS)
+    assert [owner["uid"] for owner in secret["metadata"]["ownerReferences"]] == ["new"]
+    assert base64.b64decode(secret["data"]["root-cert.pem"]) == before.bundle.pem
+    assert root.authority is before
+    assert sum(request.startswith("POST") and request.endswith("/secrets") for request in requests) == 2
+
+
+async def test_a_root_that_outlived_its_cluster_role_is_owned_by_the_new_one(
+    api: Api, root: RootKeeper, turn: Turn, background: Background, install: Callable[[str, str], None]
+) -> None:
+    background(root.run())
+    await asyncio.sleep(0.05)
+    install("weft-weft-system", "new")
+    await turn(10 * timedelta(seconds=1))
+    owners = (await api.get(SECRETS, "weft-ca", RNS))["metadata"]["ownerReferences"]
+    assert "new" in [owner["uid"] for owner in owners]
 
 
 async def test_a_second_revision_shares_the_root_and_owns_it_too(api: Api, release: Release, now: datetime) -> None:

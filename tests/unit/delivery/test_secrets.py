@@ -21,7 +21,7 @@ from weft_injector.delivery.secrets import SecretOptions, WorkloadSecrets
 from weft_injector.delivery.times import instant, timestamp
 from weft_injector.renewer import Clock
 from weft_kube.client import Api
-from weft_kube.errors import NotFound, Unavailable
+from weft_kube.errors import Forbidden, NotFound, Unavailable
 from weft_kube.resource import PODS, SECRETS
 
 Background = Callable[[Awaitable[object]], "asyncio.Future[object]"]
@@ -301,6 +301,29 @@ async def test_a_secret_deleted_under_a_running_pod_is_made_again(
     await asyncio.sleep(0.05)
     await api.delete(SECRETS, NAME, "shop")
     await asyncio.sleep(0.05)
+    expiry(await secret(api))
+
+
+async def test_a_deleted_secret_that_cannot_be_made_now_is_made_later(
+    api: Api, make: Make, keeper: SecretKeeper, background: Background, before: Before, turn: Turn
+) -> None:
+    """Rights go and come back with a ClusterRole that is replaced; the pods that mount the Secret stay."""
+    await make().ensure("shop", "shopper", "web")
+    await mount(api)
+    background(keeper.lead())
+    await asyncio.sleep(0.05)
+    forbidden = True
+
+    async def refuse(method: str, path: str) -> None:
+        if forbidden and method == "POST":
+            raise Forbidden(f"{method} {path}")
+
+    before(refuse)
+    await api.delete(SECRETS, NAME, "shop")
+    await asyncio.sleep(0.05)
+    assert await api.find(SECRETS, NAME, "shop") is None
+    forbidden = False
+    await turn(timedelta(minutes=1))
     expiry(await secret(api))
 
 

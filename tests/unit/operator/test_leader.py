@@ -165,7 +165,7 @@ async def test_a_work_that_fails_ends_the_candidacy_with_its_error() -> None:
 async def test_a_lease_made_here_names_its_owner() -> None:
     server = Server()
     owner = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": "weft", "uid": "1"}
-    leader = Leader(server, name="weft", namespace="weft-system", identity="one", owner=owner, timing=FAST)
+    leader = Leader(server, name="weft", namespace="weft-system", identity="one", owners=lambda: [owner], timing=FAST)
     task = asyncio.create_task(leader.run())
     await until(lambda: server.lease)
     task.cancel()
