@@ -10,13 +10,12 @@ _LONGEST_CHAIN = 8
 
 
 @query
-def external_names(db: Registry) -> tuple[tuple[str, ServiceRef], ...]:
-    """(host that is meant, service that is another name of it), for all ExternalName Services."""
-    named = ((external_name(db, key), key) for key in db.services.all_keys())
+def aliases(db: Registry) -> tuple[tuple[str, ServiceRef], ...]:
+    """(host that is meant in the end, service that is another name of it), for all ExternalName Services."""
     domain = db.settings.domain
-    return tuple(
-        sorted((host, ServiceRef(key[0], service_host(key[1], key[0], domain))) for host, key in named if host)
-    )
+    named = (key for key in db.services.all_keys() if external_name(db, key))
+    refs = (ServiceRef(key[0], service_host(key[1], key[0], domain)) for key in named)
+    return tuple(sorted((real_host(db, ref.host), ref) for ref in refs))
 
 
 @query

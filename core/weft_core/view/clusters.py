@@ -58,7 +58,7 @@ def own_cluster_ids(db: Registry, client: Client, ref: ServiceRef) -> tuple[Clus
     found = service(db, ref)
     if found is None or found.external_name:
         return ()
-    visible = frozenset(visible_ports(db, client, ref))
+    visible = frozenset(visible_ports(db, client, ref) or ())
     rules = destination_rules_for(db, client, ref)
     keys = (
         ClusterId(ref=ref, port=port.number, subset=subset, rules=rules, gateway=client.gateway, local=client.local)

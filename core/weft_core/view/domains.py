@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from weft_core.graph import query
 from weft_core.ir.service import Service, ServiceRef
 from weft_core.registry import Registry
-from weft_core.view.aliases import external_names
+from weft_core.view.aliases import aliases
 from weft_core.view.services import all_refs, service
 from weft_core.view.visibility import Client, find_service
 
@@ -96,11 +96,10 @@ def addresses_of(db: Registry, ref: ServiceRef) -> tuple[str, ...]:
 def alias_domains(db: Registry, client: Client, host: str) -> tuple[str, ...]:
     """The names of the ExternalName Services that lead a client to this host."""
     domain = db.settings.domain
-    aliases = [alias for target, alias in external_names(db) if target == host]
     return tuple(
         name
-        for alias in aliases
-        if find_service(db, client, alias.host) == alias
+        for target, alias in aliases(db)
+        if target == host and find_service(db, client, alias.host) == alias
         for name in host_domains(alias.host, same_namespace=client.namespace == alias.namespace, domain=domain)
     )
 

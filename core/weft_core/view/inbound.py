@@ -17,7 +17,7 @@ from weft_core.view.endpoints import target_port
 from weft_core.view.ip_families import IpFamilies, families_of
 from weft_core.view.peer_authentication import port_level_ports, workload_policy
 from weft_core.view.policy_scope import policy_label_keys
-from weft_core.view.protocols import named_protocol
+from weft_core.view.protocols import entry_protocol
 from weft_core.view.proxies import workload
 from weft_core.view.selectors import labels_of, project, selects
 from weft_core.view.services import service
@@ -150,7 +150,7 @@ def _ingress_port(listener: IstioIngressListener) -> InboundPort:
         endpoint = ""
     return InboundPort(
         number=listener.port.number,
-        protocol=named_protocol(listener.port.protocol) or Protocol.TCP,
+        protocol=entry_protocol(listener.port.protocol),
         endpoint=endpoint,
     )
 

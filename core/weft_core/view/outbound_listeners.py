@@ -130,7 +130,7 @@ def _claims(db: Registry, client: Client, ref: ServiceRef) -> tuple[_Claim, ...]
     found = service(db, ref)
     if found is None or found.external_name:
         return ()
-    visible = frozenset(visible_ports(db, client, ref))
+    visible = frozenset(visible_ports(db, client, ref) or ())
     return tuple(
         claim
         for port in found.ports

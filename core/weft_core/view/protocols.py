@@ -23,6 +23,11 @@ def named_protocol(word: str) -> Protocol | None:
     return _APP_PROTOCOLS.get(word) or _OTHER_NAMES.get(word) or _BY_NAME.get(word)
 
 
+def entry_protocol(word: str) -> Protocol:
+    """The protocol of a ServiceEntry's or Sidecar's port: by its word alone, detected where there is none."""
+    return (named_protocol(word) or Protocol.TCP) if word else Protocol.AUTO
+
+
 def port_protocol(*, number: int, name: str, app_protocol: str = "", transport: str = "TCP") -> Protocol:
     """The protocol of a Service's port (Istio's order of precedence)."""
     if transport.upper() == "UDP":

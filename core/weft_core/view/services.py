@@ -8,7 +8,7 @@ from weft_core.model.service_entry import ServiceEntry
 from weft_core.names import service_host
 from weft_core.registry import Key, Registry
 from weft_core.view.mesh import mesh
-from weft_core.view.protocols import named_protocol, port_protocol
+from weft_core.view.protocols import entry_protocol, port_protocol
 
 EXPORT_TO_ANNOTATION = "networking.istio.io/exportTo"
 TRAFFIC_DISTRIBUTION_ANNOTATION = "networking.istio.io/traffic-distribution"
@@ -98,7 +98,7 @@ def _from_entries(db: Registry, ref: ServiceRef, rows: list[Config[ServiceEntry]
     ports: dict[int, ServicePort] = {}
     for row in rows:
         for port in row.spec.ports:
-            protocol = named_protocol(port.protocol) or Protocol.TCP
+            protocol = entry_protocol(port.protocol)
             ports.setdefault(
                 port.number,
                 ServicePort(number=port.number, name=port.name, protocol=protocol, target=port.target_port or 0),

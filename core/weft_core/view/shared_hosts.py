@@ -7,7 +7,7 @@ its virtual hosts anew for each namespace would make the cost of a mesh the prod
 from weft_core.graph import query
 from weft_core.names import MESH_GATEWAY
 from weft_core.registry import Registry
-from weft_core.view.aliases import external_names
+from weft_core.view.aliases import aliases
 from weft_core.view.destination_rules import rule_scopes
 from weft_core.view.domains import addresses_of, host_domains, shared_addresses
 from weft_core.view.services import refs_of_host, service
@@ -75,7 +75,7 @@ def _asks_for_clients(db: Registry, host: str) -> bool:
 
 def _contends_for_names(db: Registry, host: str) -> bool:
     """Whether the host has further names, or names and addresses that others could have too."""
-    if any(target == host for target, _ in external_names(db)):
+    if any(target == host for target, _ in aliases(db)):
         return True
     short = [name for name in host_domains(host, same_namespace=False, domain=db.settings.domain) if name != host]
     if any(refs_of_host(db, name) or _is_routed(db, name) for name in short):

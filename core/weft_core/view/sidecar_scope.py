@@ -16,12 +16,12 @@ class EgressHosts:
 
     port: int | None
     hosts: tuple[tuple[str, str], ...]
-    """(namespace, host pattern); the namespace is `*`, a name, or `~name` to leave hosts out."""
+    """(namespace, host pattern); the namespace is `*` or a name, behind a `~` where hosts are left out."""
 
     def lets_in(self, ref: ServiceRef) -> bool:
         """Whether this service is among the hosts, and not left out by a `~` entry."""
         matching = [ns for ns, host in self.hosts if matches_host(host, ref.host)]
-        if f"~{ref.namespace}" in matching:
+        if f"~{ref.namespace}" in matching or "~*" in matching:
             return False
         return "*" in matching or ref.namespace in matching
 
@@ -63,8 +63,6 @@ def egress_hosts(db: Registry, sidecar: Key, namespace: str) -> tuple[EgressHost
 
 def _egress_host(text: str, namespace: str) -> tuple[str, str]:
     owner, _, host = text.partition("/")
-    if owner == ".":
-        return namespace, host
-    if owner == "~":
-        return "~", host
-    return owner, host
+    mark = "~" if owner.startswith("~") else ""
+    name = owner.removeprefix("~") or "*"
+    return mark + (namespace if name == "." else name), host

@@ -105,7 +105,7 @@ def http_ports(db: Registry, client: Client, ref: ServiceRef) -> tuple["HttpPort
     found = service(db, ref)
     if found is None or found.external_name:
         return ()
-    visible = frozenset(visible_ports(db, client, ref))
+    visible = frozenset(visible_ports(db, client, ref) or ())
     ports = (port for port in found.ports if port.number in visible)
     return tuple(HttpPort(port.number, _has_own_listener(found, port)) for port in ports if _may_be_http(port))
 

@@ -31,7 +31,7 @@ class Client:
 @query
 def find_service(db: Registry, client: Client, host: str) -> ServiceRef | None:
     """Where a host leads for this client: its own namespace first, then Kubernetes before ServiceEntry, then oldest."""
-    found = [ref for ref in refs_of_host(db, host) if visible_ports(db, client, ref) != ()]
+    found = [ref for ref in refs_of_host(db, host) if visible_ports(db, client, ref) is not None]
     return min(found, key=lambda ref: _preference(db, client.namespace, ref)) if found else None
 
 
@@ -60,23 +60,29 @@ def disputed_hosts(db: Registry) -> tuple[str, ...]:
 @query
 def _is_public(db: Registry, ref: ServiceRef) -> bool:
     found = service(db, ref)
-    return found is not None and "*" in found.export_to and bool(found.ports) and len(refs_of_host(db, ref.host)) == 1
+    if found is None or "*" not in found.export_to or len(refs_of_host(db, ref.host)) != 1:
+        return False
+    return bool(found.ports or found.external_name)
 
 
 @query
-def visible_ports(db: Registry, client: Client, ref: ServiceRef) -> tuple[int, ...]:
-    """The ports of this service that the client sees; empty where it does not see the service at all."""
+def visible_ports(db: Registry, client: Client, ref: ServiceRef) -> tuple[int, ...] | None:
+    """The ports of this service that the client sees; None where it does not see the service at all.
+
+    An ExternalName Service is seen or not: the ports that count are those of the service that it is another name of.
+    """
     found = service(db, ref)
     if found is None or not found.exported_to(client.namespace):
-        return ()
+        return None
     numbers = tuple(port.number for port in found.ports)
+    nothing = () if found.external_name else None
     listeners = egress_hosts(db, client.sidecar, client.namespace) if client.sidecar and not client.gateway else None
     if listeners is None:
-        return numbers
+        return numbers or nothing
     letting = [listener.port for listener in listeners if listener.lets_in(ref)]
     if None in letting or ref.host in routed_hosts(db, client):
-        return numbers
-    return tuple(number for number in numbers if number in letting)
+        return numbers or nothing
+    return tuple(number for number in numbers if number in letting) or (nothing if letting else None)
 
 
 @query

@@ -42,9 +42,27 @@ def test_rules_for_the_service_hold_for_its_alias(alias: "Mesh", clusters: Calla
     assert alias.problems() == ()
 
 
+def test_requests_to_an_alias_without_ports_are_for_the_service(alias: "Mesh") -> None:
+    """Most ExternalName Services list no ports, and Kubernetes has no use for them."""
+    assert "alias" in alias.host("ratings").domains
+
+
+def test_an_alias_is_seen_through_a_sidecars_egress_whatever_its_port(alias: "Mesh") -> None:
+    client = alias.sidecar("{egress: [{hosts: ['./*'], port: {number: 80, name: http, protocol: HTTP}}]}")
+    assert find_service(alias.db, client, "alias.default.svc.cluster.local") is not None
+    client = alias.sidecar("{egress: [{hosts: ['./ratings.default.svc.cluster.local']}]}")
+    assert find_service(alias.db, client, "alias.default.svc.cluster.local") is None
+
+
+def test_a_service_without_ports_is_no_destination(mesh: "Mesh") -> None:
+    mesh.service("bare", ports=[])
+    assert find_service(mesh.db, mesh.client, "bare.default.svc.cluster.local") is None
+
+
 def test_an_alias_of_an_alias(alias: "Mesh") -> None:
     alias.service("again", type="ExternalName", externalName="alias.default.svc.cluster.local", clusterIP="")
     assert real_host(alias.db, "again.default.svc.cluster.local") == FULL
+    assert {"alias", "again"} <= set(alias.host("ratings").domains)
 
 
 def test_a_circle_leads_nowhere_and_ends(mesh: "Mesh") -> None:
