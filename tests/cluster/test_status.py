@@ -123,7 +123,15 @@ class Plane:
         )
         self.peers = Peers(local, list)
         findings = View(self.db, self.fanout.commit)
-        self.writer = StatusWriter(api, self.ingest.observations, findings, self.peers.ask, self.recorder, warm_up=0.0)
+        self.writer = StatusWriter(
+            api,
+            self.ingest.observations,
+            findings,
+            self.peers.ask,
+            self.recorder,
+            served=self.ingest.served,
+            warm_up=0.0,
+        )
         self.fanout.answered = self.writer.answered
 
     def proxy(self, namespace: str, name: str) -> Proxy:

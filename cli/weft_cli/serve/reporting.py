@@ -12,7 +12,7 @@ from weft_kube.client import Api
 from weft_operator.coverage.uncovered import Scope
 from weft_operator.coverage.watch import CoverageWatch
 from weft_operator.events import EventRecorder
-from weft_operator.ingest.report import Observations
+from weft_operator.ingest.run import Ingest
 from weft_operator.status import replica
 from weft_operator.status.findings import View
 from weft_operator.status.peers import Peers, peer_addresses
@@ -26,24 +26,26 @@ class Reporting:
         self,
         api: Api,
         control_plane: ControlPlane,
-        observations: Observations,
+        ingest: Ingest,
         options: ClusterOptions,
         *,
         scope: Callable[[], Scope],
-        ready: Callable[[], bool],
     ) -> None:
         fanout, registry = control_plane.fanout, control_plane.registry
         self._options = options
         self._registry = registry
         self._local = replica.Local(
-            observations=observations,
+            observations=ingest.observations,
             progress=fanout.progress,
             refused=lambda: (origin for each in fanout.rejections() for origin in each.origins),
-            ready=ready,
+            ready=lambda: ingest.barrier.is_open,
         )
         self._peers = Peers(self._local, self._addresses)
         self._recorder = EventRecorder(api, instance=options.pod_name)
-        self._writer = StatusWriter(api, observations, View(registry, fanout.commit), self._peers.ask, self._recorder)
+        findings = View(registry, fanout.commit)
+        self._writer = StatusWriter(
+            api, ingest.observations, findings, self._peers.ask, self._recorder, served=ingest.served
+        )
         fanout.answered = self._writer.answered
         self._coverage = CoverageWatch(registry, scope, fanout.commit, metrics=control_plane.metrics)
 

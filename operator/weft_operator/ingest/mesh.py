@@ -72,6 +72,10 @@ class MeshIngest:
         """Set when all kinds have been looked for, and when other ones are served than before."""
         self._told: dict[str, str] = {}
 
+    def served(self, name: str) -> Resource | None:
+        """Where the cluster serves a kind; None where it does not."""
+        return self._kinds[name].resource
+
     async def run(self) -> NoReturn:
         """Keep them, until cancelled."""
         async with asyncio.TaskGroup() as tasks:

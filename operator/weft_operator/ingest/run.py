@@ -107,6 +107,8 @@ class Ingest:
             resync=options.resync,
             poll=options.poll,
         )
+        self.served = self._mesh.served
+        """Of a mesh kind's name: where the cluster serves it, None for nowhere."""
 
     async def run(self) -> NoReturn:
         """Read, until cancelled. It does not end because of the API server, whatever that does."""

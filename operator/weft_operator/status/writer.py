@@ -47,7 +47,7 @@ PENDING: Final = 0.5
 IDLE: Final = 1.0
 """Seconds until another round for the sake of findings, which nobody announces."""
 WARM_UP: Final = 5.0
-"""Seconds after the start in which proxies are still on their way back: that none is there says nothing yet."""
+"""Seconds after the first start in which proxies are still on their way back: that none is there says nothing yet."""
 BACK_OFF: Final = 2.0
 """Seconds without a round after the API server could not be reached."""
 REFUSALS: Final = 5.0
@@ -55,7 +55,6 @@ REFUSALS: Final = 5.0
 MOST: Final = 200
 """How many objects a round looks at for progress alone."""
 
-RESOURCES: Final[Mapping[str, Resource]] = {kind.kind: Resource.of(kind) for kind in MESH_KINDS}
 MANAGER: Final = "weft-status"
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -87,14 +86,9 @@ class _Meta(msgspec.Struct, frozen=True):
     uid: str = ""
 
 
-class _Written(msgspec.Struct, frozen=True, rename="camel"):
-    conditions: list[dict[str, Any]] | None = None
-    validation_messages: list[dict[str, Any]] | None = None
-
-
 class _Item(msgspec.Struct, frozen=True):
     metadata: _Meta
-    status: _Written | None = None
+    status: Any = None
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -107,8 +101,8 @@ _PAGE: Final = msgspec.json.Decoder(_Page)
 class StatusWriter:
     """Keeps the status of every mesh object true while `run` runs.
 
-    `findings` gives what the views find, `ask` the progress of objects at their generations; `answered` is to be called
-    when a proxy has answered. Belongs to one event loop.
+    `findings` gives what the views find, `ask` the progress of objects at their generations, `served` where the cluster
+    has a kind, None for nowhere; `answered` is to be called when a proxy has answered. Belongs to one event loop.
     """
 
     def __init__(
@@ -119,6 +113,7 @@ class StatusWriter:
         ask: Callable[[Mapping[ObjectRef, int]], Awaitable[Tally]],
         recorder: Recorder | None = None,
         *,
+        served: Callable[[str], Resource | None],
         warm_up: float = WARM_UP,
     ) -> None:
         self._api = api
@@ -126,8 +121,10 @@ class StatusWriter:
         self._findings = findings
         self._ask = ask
         self._recorder = recorder
+        self._served = served
         self._clock = asyncio.get_running_loop().time
-        self._warm_at = self._clock() + warm_up
+        self._warm_up = warm_up
+        self._warm_at: float | None = None
         self._bucket = Bucket(rate=RATE, burst=BURST)
         self._wake = asyncio.Event()
         self._ledger = Ledger()
@@ -145,6 +142,8 @@ class StatusWriter:
 
     async def run(self) -> None:
         """Write until cancelled. What the API server does is logged, and tried again."""
+        if self._warm_at is None:
+            self._warm_at = self._clock() + self._warm_up
         unsubscribe = self._observations.subscribe(self._note)
         try:
             await self._findings.prepare()
@@ -192,14 +191,16 @@ class StatusWriter:
     async def _load(self) -> None:
         """Read all statuses as they are."""
         self._ledger = Ledger()
-        for kind, resource in RESOURCES.items():
+        for kind in MESH_KINDS:
+            if (resource := self._served(kind.kind)) is None:
+                continue
             try:
                 async for page in self._api.pages(resource):
                     for item in _PAGE.decode(page).items:
-                        ref = ObjectRef(kind=kind, namespace=item.metadata.namespace, name=item.metadata.name)
+                        ref = ObjectRef(kind=kind.kind, namespace=item.metadata.namespace, name=item.metadata.name)
                         self._ledger.learn(ref, _parsed(item))
             except NotFound:
-                continue  # the cluster does not have this kind
+                continue  # its definition has just been deleted
 
     async def _round(self) -> None:
         """Look at what may have changed, and write what has."""
@@ -231,11 +232,12 @@ class StatusWriter:
         found = list(objects)
         progress = await self._progress(found)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        cold = self._warm_at is None or self._clock() < self._warm_at
         wanted = []
         for each in found:
             problems = about(each, self._seen)
             mine = progress.get(each.ref)
-            if mine is not None and mine.complete and not mine.total and self._clock() < self._warm_at:
+            if mine is not None and mine.complete and not mine.total and cold:
                 mine = None
             known = self._ledger.known(each)
             status = Status(
@@ -282,7 +284,9 @@ class StatusWriter:
 
         Raises Unavailable. What the API server will never take is logged, and not tried again before it changes.
         """
-        resource, ref = RESOURCES[observed.kind], observed.ref
+        resource, ref = self._served(observed.kind), observed.ref
+        if resource is None:
+            return True  # ingest is about to tell that it is gone
         try:
             there = await self._api.get(resource, ref.name, ref.namespace)
             meta = there["metadata"]
@@ -314,19 +318,25 @@ class StatusWriter:
 
 
 def _parsed(item: _Item) -> Status:
-    written = item.status or _Written()
-    found = (Condition.parse(each) for each in written.conditions or ())
+    status = item.status if isinstance(item.status, dict) else {}
+    found = map(Condition.parse, _objects(status.get("conditions")))
     return Status(
         uid=item.metadata.uid,
         conditions={condition.type: condition for condition in found if condition.type in TYPES},
-        messages=written.validation_messages or [],
+        messages=_objects(status.get("validationMessages")),
     )
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    """The objects of a list, as far as it is one. Other definitions of the kinds let anybody write anything there."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _patch(there: Mapping[str, Any], observed: Observed, status: Status) -> dict[str, Any]:
     """A merge patch of the status: Weft's own conditions replaced, all others kept as they were read."""
-    current = there.get("status") or {}
-    others = [each for each in current.get("conditions") or () if each.get("type") not in TYPES]
+    current = there.get("status")
+    conditions = _objects(current.get("conditions")) if isinstance(current, dict) else []
+    others = [each for each in conditions if each.get("type") not in TYPES]
     return {
         "metadata": {"resourceVersion": there["metadata"]["resourceVersion"]},
         "status": {

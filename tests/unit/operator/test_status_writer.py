@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
+from weft_core.model.kinds import MESH_KINDS
 from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_core.progress import Progress
 from weft_kube.client import Api
@@ -32,6 +34,7 @@ class Server(Api):
         self.writes: list[dict[str, Any]] = []
         self.fails: list[Exception] = []
         self.away = False
+        self.asked_for: set[Resource] = set()
 
     def add(self, name: str = "front", *, generation: int = 1, status: Mapping[str, Any] | None = None) -> None:
         meta = {"name": name, "namespace": "shop", "uid": f"u-{name}", "generation": generation}
@@ -46,10 +49,12 @@ class Server(Api):
             raise Unavailable("away")
         if resource.kind == "Sidecar":
             raise NotFound("no such kind")
+        self.asked_for.add(resource)
         yield msgspec.json.encode({"items": list(self.objects.values()) if resource.kind == "Gateway" else []})
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> dict[str, Any]:
-        del resource, namespace
+        del namespace
+        self.asked_for.add(resource)
         if self.away:
             raise Unavailable("away")
         if name not in self.objects:
@@ -66,7 +71,8 @@ class Server(Api):
         if patch["metadata"]["resourceVersion"] != there["metadata"]["resourceVersion"]:
             raise Conflict(name)
         there["metadata"]["resourceVersion"] += "1"
-        there["status"] = {k: v for k, v in {**there["status"], **patch["status"]}.items() if v is not None}
+        before = there["status"] if isinstance(there["status"], dict) else {}
+        there["status"] = {k: v for k, v in {**before, **patch["status"]}.items() if v is not None}
         self.writes.append(patch)
         return there
 
@@ -103,6 +109,7 @@ class World:
         self.progress: dict[ObjectRef, Progress] = {}
         self.refused: frozenset[ObjectRef] = frozenset()
         self.recorder = Recorder()
+        self.served = {kind.kind: Resource.of(kind) for kind in MESH_KINDS}
         self.asked = 0
 
     def put(self, name: str = "front", *, generation: int = 1, **more: Any) -> None:
@@ -117,12 +124,21 @@ class World:
         self.asked += 1
         return Tally(progress={ref: self.progress.get(ref, Progress()) for ref in generations}, refused=self.refused)
 
-    @asynccontextmanager
-    async def running(self, *, warm_up: float = 0.0) -> AsyncIterator[StatusWriter]:
-        """A writer that leads meanwhile."""
-        found = StatusWriter(
-            self.server, self.observations, Finder(self.findings), self.ask, self.recorder, warm_up=warm_up
+    def writer(self, *, warm_up: float = 0.0) -> StatusWriter:
+        return StatusWriter(
+            self.server,
+            self.observations,
+            Finder(self.findings),
+            self.ask,
+            self.recorder,
+            served=self.served.get,
+            warm_up=warm_up,
         )
+
+    @asynccontextmanager
+    async def running(self, made: StatusWriter | None = None) -> AsyncIterator[StatusWriter]:
+        """A writer that leads meanwhile."""
+        found = made or self.writer()
         task = asyncio.create_task(found.run())
         try:
             yield found
@@ -196,6 +212,27 @@ async def test_the_conditions_of_others_stay(world: World) -> None:
         await world.until(lambda: world.server.writes)
     assert world.server.conditions()["Reconciled"] == foreign
     assert world.server.objects["front"]["status"]["other"] == 1
+
+
+@pytest.mark.parametrize("status", ["x", [], {"conditions": "x", "validationMessages": 1}, {"conditions": ["x", None]}])
+async def test_a_status_of_any_form_is_replaced(world: World, status: Any) -> None:
+    """Istio's own definitions of the kinds let whoever may write a status write what he likes."""
+    world.server.add()
+    world.server.objects["front"]["status"] = status
+    world.put()
+    async with world.running():
+        await world.until(lambda: world.server.writes)
+    assert [each["status"] for each in world.server.writes[0]["status"]["conditions"]] == ["True"] * 3
+
+
+async def test_kinds_are_read_and_written_in_the_version_that_the_cluster_serves(world: World) -> None:
+    """Istio's definitions from before 1.22 have no v1."""
+    old = replace(world.served["Gateway"], version="v1beta1")
+    world.served = {"Gateway": old}
+    world.put()
+    async with world.running():
+        await world.until(lambda: world.server.writes)
+    assert world.server.asked_for == {old}
 
 
 async def test_a_conflict_is_tried_again(world: World) -> None:
@@ -289,11 +326,21 @@ async def test_refusals_make_events(world: World, monkeypatch: pytest.MonkeyPatc
 
 async def test_proxies_on_their_way_back_are_waited_for(world: World) -> None:
     world.put()
-    async with world.running(warm_up=0.3):
+    async with world.running(world.writer(warm_up=0.3)):
         await world.until(lambda: world.server.writes)
         assert world.server.conditions()["Programmed"]["reason"] == "Pending"
         await world.until(lambda: status_of(world, "Programmed") == "True")
     assert world.server.conditions()["Programmed"]["reason"] == "NoProxies"
+
+
+async def test_proxies_are_waited_for_from_the_first_writing_on(world: World) -> None:
+    """The registry of a large cluster may take longer to fill than proxies need to come back."""
+    world.put()
+    found = world.writer(warm_up=0.3)
+    await asyncio.sleep(0.3)
+    async with world.running(found):
+        await world.until(lambda: world.server.writes)
+        assert world.server.conditions()["Programmed"]["reason"] == "Pending"
 
 
 async def test_many_objects_are_written_at_a_bounded_rate(world: World) -> None:
