@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from weft_core.injection import INJECT, ISTIO_INJECT, REVISION_LABEL
 from weft_core.model.base import nearest
 from weft_core.model.mistake import describe, one_line
+from weft_core.offline import TEMPLATES_ANNOTATION
 from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_injector.capture.annotations import PREFIX as TRAFFIC
 from weft_injector.settings import Traffic
@@ -24,6 +25,8 @@ STATUS: Final = f"{SIDECAR}status"
 SKIPPED: Final = f"{OWN}injection-skipped"
 """Why a pod has no sidecar although it, or its namespace, asks for one."""
 PROXY_CONFIG: Final = "proxy.istio.io/config"
+MERGE_METRICS: Final = "prometheus.istio.io/merge-metrics"
+"""Whether Prometheus is to be led to the proxy."""
 REWRITE_PROBES: Final = f"{SIDECAR}rewriteAppHTTPProbers"
 BEFORE_PROXY: Final = f"{SIDECAR}init-containers-before-proxy"
 """Names of init containers that are to start before the proxy does."""
@@ -43,9 +46,20 @@ _WITHOUT_EFFECT: Final = (
 )
 _READINESS: Final = ("initialDelaySeconds", "periodSeconds", "failureThreshold")
 _OTHERS_WITHOUT_EFFECT: Final = frozenset(
-    {"status.sidecar.istio.io/port", "proxy.istio.io/overrides", f"{READINESS}applicationPorts"}
+    {
+        "status.sidecar.istio.io/port",
+        "proxy.istio.io/overrides",
+        f"{READINESS}applicationPorts",
+        "prometheus.istio.io/scrape-targets",
+        "prometheus.istio.io/secure-port",
+    }
 )
-_NOT_OPTIONS: Final = frozenset({INJECT, REVISION_LABEL, SKIPPED, ISTIO_INJECT, STATUS})
+_NOT_OPTIONS: Final = frozenset({INJECT, REVISION_LABEL, SKIPPED, ISTIO_INJECT, STATUS, TEMPLATES_ANNOTATION})
+_PREFIXES: Final = (
+    *(OWN, SIDECAR, READINESS, "status.sidecar.istio.io/"),
+    *("proxy.istio.io/", "inject.istio.io/", "prometheus.istio.io/"),
+)
+"""Whose names are all known, save for Weft's, which has some that are about other things."""
 _TRUE: Final = frozenset({"1", "t", "true", "y", "yes", "on"})
 _FALSE: Final = frozenset({"0", "f", "false", "n", "no", "off"})
 
@@ -57,7 +71,7 @@ def _names() -> Iterator[str]:
     yield from (f"{SIDECAR}{name}" for name in _READ)
     yield from (f"{READINESS}{name}" for name in _READINESS)
     yield from Traffic().annotations()
-    yield PROXY_CONFIG
+    yield from (PROXY_CONFIG, MERGE_METRICS)
 
 
 _OWN_SPELLING: Final[Mapping[str, str]] = {f"{OWN}{name.rpartition('/')[2]}": name for name in _names()}
@@ -107,6 +121,11 @@ class Annotations:
         """Note what has no effect."""
         self._report(code, Severity.WARNING, name, message, fix)
 
+    def refuses(self, name: str) -> bool:
+        """Whether an error has been noted about this one."""
+        path = one_line(self.path(name))
+        return any(problem.path == path and problem.severity is Severity.ERROR for problem in self.problems)
+
     def traffic(self) -> dict[str, str]:
         """What the pod itself says of capture, Weft's spellings included."""
         return {name: value for name, value in self.values.items() if name.startswith(TRAFFIC)}
@@ -128,10 +147,11 @@ class Annotations:
             self.warn(
                 name, "Weft does not support this annotation; it has no effect", "remove it", Code.UNSUPPORTED_FIELD
             )
-        elif f"{prefix}/" in (SIDECAR, OWN, READINESS):
-            known = [other for other in (*_KNOWN, *_OWN_SPELLING) if other.startswith(f"{prefix}/")]
+        elif f"{prefix}/" in _PREFIXES:
+            names = (*_KNOWN, *_OWN_SPELLING, TEMPLATES_ANNOTATION)
+            known = [other for other in names if other.startswith(f"{prefix}/")]
             guess = nearest(rest, [other.rpartition("/")[2] for other in known])
-            if guess or f"{prefix}/" != OWN:  # Weft has annotations about other things, for local mode say
+            if guess or f"{prefix}/" != OWN:  # for local mode, say
                 fix = f"write {prefix}/{guess}" if guess else "remove it"
                 self.warn(name, "no annotation has this name; it has no effect", fix)
 

@@ -132,7 +132,7 @@ def _runs_windows(pod: Pod) -> bool:
 
 def _kind(annotations: Annotations) -> ProxyKind:
     def read(text: str) -> ProxyKind:
-        wanted = [part.strip() for part in text.split(",") if part.strip()]
+        wanted = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
         if not wanted:
             return ProxyKind.SIDECAR
         if len(wanted) > 1 or wanted[0] not in _TEMPLATES:

@@ -186,7 +186,8 @@ class _Patch:
         """What of the pod would undo its protection, or has the names that the injector needs."""
         ref, spec = self._annotations.pod, self._pod.spec
         problems = list(bypassing(self._pod, ref)) if self._sidecar else []
-        if self._sidecar and {container.name for container in spec.containers} == {SIDECAR_CONTAINER}:
+        alone = {container.name for container in spec.containers} == {SIDECAR_CONTAINER}
+        if self._sidecar and alone and not self._annotations.refuses(TEMPLATES_ANNOTATION):
             problems.append(_nothing_but_the_proxy(ref))
         for index, volume in enumerate(spec.volumes):
             if volume.name == VOLUME and not is_volume(self._result["spec"]["volumes"][index]):
@@ -288,7 +289,7 @@ class _Patch:
         if applications:
             added |= {name: applications[0] for name in _DEFAULT_CONTAINER if name not in present}
         # An application with metrics of its own stays what Prometheus scrapes.
-        if not any(_NO_LABEL.sub("_", name).startswith(_SCRAPE_LABEL) for name in present):
+        if self._options.scraped and not any(_NO_LABEL.sub("_", name).startswith(_SCRAPE_LABEL) for name in present):
             added |= {
                 f"{_SCRAPE}scrape": "true",
                 f"{_SCRAPE}port": str(METRICS_PORT),

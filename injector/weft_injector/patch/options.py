@@ -19,6 +19,7 @@ from weft_injector.capture.settings import CaptureSettings
 from weft_injector.patch.annotations import (
     BEFORE_PROXY,
     BOOLEAN_FIX,
+    MERGE_METRICS,
     PROXY_CONFIG,
     READINESS,
     REWRITE_PROBES,
@@ -80,6 +81,8 @@ class Options:
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Of the proxy's node."""
     user_volumes: UserVolumes = _NO_VOLUMES
+    scraped: bool = True
+    """Whether Prometheus is led to the proxy, where the pod doesn't lead it elsewhere."""
 
 
 def read_options(
@@ -114,6 +117,7 @@ def read_options(
         capture=_capture(annotations, settings) or options.capture,
         readiness=_readiness(annotations),
         user_volumes=UserVolumes.read(annotations),
+        scraped=read(MERGE_METRICS, boolean, BOOLEAN_FIX, True),
         before_proxy=frozenset(filter(None, map(str.strip, annotations.values.get(BEFORE_PROXY, "").split(",")))),
     )
 

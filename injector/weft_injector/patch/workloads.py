@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from weft_core.injection import ISTIO_NAMESPACE_LABEL, NAMESPACE_LABEL, REVISION_LABEL
+from weft_core.model.mistake import one_line
 from weft_core.model.proxy_config import ProxyConfig
-from weft_core.problems import ObjectRef, Problem
+from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_injector.patch.inject import Surroundings, inject_pod
 from weft_injector.patch.pod import Document
 from weft_injector.settings import ClusterFeatures, InjectionSettings
@@ -26,6 +27,7 @@ _TEMPLATES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("batch/v1", "CronJob"): ("spec", "jobTemplate", "spec", "template"),
     ("v1", "PodTemplate"): ("template",),
     ("apps.openshift.io/v1", "DeploymentConfig"): ("spec", "template"),
+    ("v1", "DeploymentConfig"): ("spec", "template"),
     ("argoproj.io/v1alpha1", "Rollout"): ("spec", "template"),
 }
 """Where each kind has its pod. Knative's Services are none: they take no init containers."""
@@ -62,7 +64,9 @@ class WorkloadInjector:
         if str(document.get("kind", "")).endswith("List") and isinstance(items, list):
             return self._list(document, items)
         path = _TEMPLATES.get((str(document.get("apiVersion")), str(document.get("kind"))))
-        return Rewritten(document=document) if path is None else self._workload(document, path)
+        if path is None:
+            return Rewritten(document=document, problems=tuple(self._unknown(document)))
+        return self._workload(document, path)
 
     def _list(self, document: Document, items: list[Any]) -> Rewritten:
         """A list without those of its items that are refused."""
@@ -86,7 +90,7 @@ class WorkloadInjector:
                 proxy_defaults=self.proxy_defaults,
                 namespace=ref.namespace,
                 namespace_labels=self._labels(ref.namespace),
-                workload=ref.name,
+                workload=ref.name if path else "",  # a pod says itself what it belongs to
             ),
         )
         prefix = "".join(f"{step}." for step in path)
@@ -95,6 +99,20 @@ class WorkloadInjector:
             return Rewritten(document=None, problems=problems)
         changed = injection.pod is not template
         return Rewritten(document=_with(document, path, injection.pod) if changed else document, problems=problems)
+
+    def _unknown(self, document: Document) -> Iterator[Problem]:
+        """A warning about what seems to make pods and is of a kind that is not known here."""
+        found = (_at(document, ("spec", "template", "spec")) or {}).get("containers")
+        if isinstance(found, list):
+            kind = f"{document.get('apiVersion')} {document.get('kind')}"
+            yield Problem(
+                code=Code.SCHEMA_WARNING,
+                severity=Severity.WARNING,
+                object=self._ref(document),
+                path="spec.template",
+                message=f"nothing was added: pods of {one_line(kind)} are not known here",
+                fix="leave it to the webhook, which sees the pods themselves",
+            )
 
     def _ref(self, document: Document) -> ObjectRef:
         found = document.get("metadata")

@@ -153,6 +153,10 @@ def test_a_request_above_its_limit_is_refused(inject: Inject) -> None:
         ("proxy.istio.io/config", "tracingServiceName: CANONICAL_NAME_ONLY"),
         ("traffic.sidecar.istio.io/excludeInboundPort", "80"),
         ("readiness.status.sidecar.istio.io/applicationPorts", "80"),
+        ("status.sidecar.istio.io/prot", "80"),
+        ("proxy.istio.io/confg", "concurrency: 1"),
+        ("inject.istio.io/template", "gateway"),
+        ("prometheus.istio.io/scrape-targets", "8080:/metrics"),
     ],
 )
 def test_what_has_no_effect_is_a_warning(inject: Inject, name: str, value: str) -> None:
@@ -245,3 +249,9 @@ def test_volumes_for_the_proxy_alone(injected: Injected, proxy_of: Callable[[Pod
     assert status["volumes"] == ["weft-certificates", "keys"]
     assert "volumeMounts" not in found["spec"]["containers"][0]
     assert injected(found) == found
+
+
+@pytest.mark.parametrize(("value", "led"), [("false", False), ("true", True), ("", True)])
+def test_prometheus_is_led_to_the_proxy_unless_the_pod_says_no(injected: Injected, value: str, led: bool) -> None:
+    found = injected(with_annotations({"prometheus.istio.io/merge-metrics": value}))
+    assert ("prometheus.io/port" in found["metadata"]["annotations"]) is led

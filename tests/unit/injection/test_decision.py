@@ -158,7 +158,13 @@ def test_a_stale_reason_goes_when_the_pod_is_injected(inject: Inject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "kind"), [("sidecar", ProxyKind.SIDECAR), (" gateway ", ProxyKind.GATEWAY), ("", ProxyKind.SIDECAR)]
+    ("template", "kind"),
+    [
+        ("sidecar", ProxyKind.SIDECAR),
+        (" gateway ", ProxyKind.GATEWAY),
+        ("sidecar, sidecar,", ProxyKind.SIDECAR),
+        ("", ProxyKind.SIDECAR),
+    ],
 )
 def test_templates(inject: Inject, template: str, kind: ProxyKind) -> None:
     assert inject(annotated({"inject.istio.io/templates": template})).decision.kind is kind
@@ -169,6 +175,12 @@ def test_a_template_that_there_is_not_refuses_the_pod(inject: Inject, template: 
     found = inject(annotated({"inject.istio.io/templates": template}))
     assert found.pod is None
     assert [p.path for p in found.errors] == ["metadata.annotations[inject.istio.io/templates]"]
+
+
+def test_what_follows_from_a_template_that_there_is_not_is_not_told_too(inject: Inject) -> None:
+    given = annotated({"inject.istio.io/templates": "gateway,mine"})
+    given["spec"]["containers"] = [{"name": "istio-proxy", "image": "auto"}]
+    assert [p.path for p in inject(given).errors] == ["metadata.annotations[inject.istio.io/templates]"]
 
 
 @pytest.mark.parametrize("field", ["containers", "initContainers"])

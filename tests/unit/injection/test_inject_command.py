@@ -76,6 +76,7 @@ def test_a_second_run_changes_nothing(run: Run) -> None:
     ("api", "kind", "path"),
     [
         ("apps/v1", "Deployment", ("spec", "template")),
+        ("v1", "DeploymentConfig", ("spec", "template")),
         ("apps/v1", "StatefulSet", ("spec", "template")),
         ("apps/v1", "DaemonSet", ("spec", "template")),
         ("apps/v1", "ReplicaSet", ("spec", "template")),
@@ -190,3 +191,19 @@ def test_settings_that_are_wrong_end_the_command(run: Run, tmp_path: Path) -> No
 def test_the_namespace_of_what_names_none(run: Run) -> None:
     code, out, _ = run(DEPLOYMENT, namespace="kube-system")
     assert (code, out) == (0, DEPLOYMENT)
+
+
+def test_what_seems_to_make_pods_and_is_not_known_is_told(run: Run) -> None:
+    served = (
+        f"apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {{name: web}}\nspec: {{template: {TEMPLATE}}}\n"
+    )
+    code, printed, said = run(served)
+    assert (code, printed) == (0, served)
+    assert "pods of serving.knative.dev/v1 Service are not known here" in said
+
+
+def test_a_pod_of_a_file_belongs_to_its_owner(run: Run) -> None:
+    owner = "{apiVersion: apps/v1, kind: StatefulSet, name: db, controller: true, uid: u}"
+    metadata = f"{{name: db-0, ownerReferences: [{owner}]}}"
+    _, printed, _ = run(f"apiVersion: v1\nkind: Pod\nmetadata: {metadata}\nspec: {{containers: [{{name: app}}]}}\n")
+    assert yaml.safe_load(printed)["metadata"]["labels"]["service.istio.io/canonical-name"] == "db"
