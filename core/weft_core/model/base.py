@@ -100,14 +100,20 @@ def too_many(found: list[str], path: Path = ()) -> Iterator[Mistake]:
 class StringMatch(Model):
     """How a text is compared: with one of exact, prefix and regex. None of them: the text has only to be there."""
 
+    EMPTY_PREFIX: ClassVar[bool] = False
+    """Whether Envoy takes an empty prefix here, which every text has."""
+
     exact: str | None = Field(None, description="The whole text.")
-    prefix: NonEmpty | None = Field(None, description="The text's beginning.")
+    prefix: str | None = Field(None, description="The text's beginning.")
     regex: str | None = Field(None, description="A regular expression (RE2) for the whole text.")
 
     def check(self) -> Iterator[Mistake]:
         """At most one matcher, and a regular expression that Envoy takes (`*` is Istio's word for presence)."""
         yield from too_many(one_of(self, "exact", "prefix", "regex"))
-        if self.regex is not None and self.regex != "*":
+        for name in ("regex",) if self.EMPTY_PREFIX else ("prefix", "regex"):
+            if getattr(self, name) == "":
+                yield Mistake(path=(name,), message="it is empty", fix="write a value, or remove it")
+        if self.regex and self.regex != "*":
             yield from regex_mistakes(self.regex, ("regex",))
 
     @property

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 from weft_core.model.base import Model, PortSelector
 from weft_core.model.frozen import EMPTY
 from weft_core.model.mistake import Mistake
-from weft_core.model.scalars import FrozenMap, Host, NonEmpty, UInt, check_header_name
+from weft_core.model.scalars import FrozenMap, NonEmpty, ServiceHost, UInt, check_header_name
 from weft_core.problems import Severity
 
 
@@ -25,7 +25,7 @@ OperatedHeader = Annotated[str, AfterValidator(_operated_header)]
 class Destination(Model):
     """A service, or one subset of it. A name without dots means the namespace of the object that it stands in."""
 
-    host: Host = Field(description="Name of a service of the platform or of a ServiceEntry.")
+    host: ServiceHost = Field(description="Name of a service of the platform or of a ServiceEntry.")
     subset: NonEmpty | None = Field(None, description="Name of a subset in the service's DestinationRule.")
     port: PortSelector | None = Field(None, description="Needed when the service has several ports.")
 

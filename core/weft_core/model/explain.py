@@ -160,7 +160,7 @@ def _not_a_map(root: type[Model], path: Path, value: Any, prefix: Path) -> Mista
     name = str(path[-1]) if path else "spec"
     full = (*prefix, *path)
     expected = model_at(root, path)
-    if expected is StringMatch and isinstance(value, (str, int, float, bool)):
+    if expected is not None and issubclass(expected, StringMatch) and isinstance(value, (str, int, float, bool)):
         text = value if isinstance(value, str) else f'"{str(value).lower()}"'
         if name in {"exact", "prefix", "regex"}:
             return Mistake(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
@@ -27,11 +27,17 @@ MatchedHeader = Annotated[str, AfterValidator(_matched_header)]
 NO_MATCHES: Mapping[str, StringMatch] = FrozenDict()
 
 
+class URIMatch(StringMatch):
+    """How a path is compared."""
+
+    EMPTY_PREFIX: ClassVar[bool] = True
+
+
 class HTTPMatchRequest(Model):
     """Conditions on one request, all of which must hold. A rule's several matches are alternatives."""
 
     name: str = Field("", description="Appended to the rule's name, for logs.")
-    uri: StringMatch | None = Field(None, description="The path, without the query. `prefix` is textual.")
+    uri: URIMatch | None = Field(None, description="The path, without the query. `prefix` is textual.")
     scheme: StringMatch | None = Field(None, description="http or https.")
     method: StringMatch | None = Field(None, description="The HTTP method.")
     authority: StringMatch | None = Field(None, description="The Host or :authority header.")
@@ -70,7 +76,7 @@ class HTTPMatchRequest(Model):
     @property
     def is_catch_all(self) -> bool:
         """Whether it holds for every request of every caller."""
-        any_path = self.uri is None or self.uri.prefix == "/" or self.uri.regex == ".*"
+        any_path = self.uri is None or self.uri.prefix in {"", "/"} or self.uri.regex == ".*"
         return any_path and not any(
             (
                 self.scheme, self.method, self.authority, self.headers, self.without_headers, self.query_params,

@@ -25,8 +25,14 @@ def _protocol(value: str) -> str:
     return upper
 
 
+def _protocol_or_none(value: str) -> str:
+    return _protocol(value) if value else value
+
+
 Protocol = Annotated[str, AfterValidator(_protocol)]
 """A protocol's name, kept in capitals."""
+OptionalProtocol = Annotated[str, AfterValidator(_protocol_or_none)]
+"""The same, or empty: it is recognised from the first bytes."""
 
 
 class Port(Model):
@@ -47,7 +53,7 @@ class ServicePort(Model):
     """A port of a ServiceEntry."""
 
     number: PortNumber = Field(description="Port that callers use.")
-    protocol: Protocol = Field("TCP", description="HTTP, HTTPS, GRPC, HTTP2, TLS, TCP, MONGO …")
+    protocol: OptionalProtocol = Field("", description="HTTP, HTTPS, GRPC, TLS, TCP …; detected without it.")
     name: NonEmpty = Field(description="Label of the port.")
     target_port: PortNumber | None = Field(None, description="Port of the endpoints, where it differs.")
 
@@ -56,7 +62,7 @@ class SidecarPort(Model):
     """A port of a Sidecar's listener. A Unix socket has number 0 or none."""
 
     number: Annotated[int, Field(strict=True, ge=0, le=65535)] = Field(0, description="Port number.")
-    protocol: Protocol = Field(description="HTTP, HTTPS, GRPC, HTTP2, TLS, TCP, MONGO …")
+    protocol: OptionalProtocol = Field("", description="HTTP, HTTPS, GRPC, TLS, TCP …; detected without it.")
     name: str = Field("", description="Label of the port.")
     target_port: PortNumber | None = Field(None, description="Has no effect.")
 

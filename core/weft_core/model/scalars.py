@@ -125,10 +125,10 @@ def is_host(text: str, *, wildcard: bool) -> bool:
     return len(text) <= 255 and all(len(p) <= 63 for p in text.split(".")) and bool(form.fullmatch(text))
 
 
-def _host(value: str) -> str:
-    if not is_host(value, wildcard=False):
-        if is_host(value, wildcard=True):
-            refuse(f"`{value}` is a wildcard, and here one host is meant", "write the name of one service")
+def _service_host(value: str) -> str:
+    if value == "*":
+        refuse("`*` is no service", "write the name of one service")
+    if not is_host(value, wildcard=True):
         refuse(f"`{value}` is not a host name", "write a DNS name: reviews, reviews.shop.svc.cluster.local")
     return value
 
@@ -171,8 +171,8 @@ def _regex(value: str) -> str:
     return value
 
 
-Host = Annotated[str, AfterValidator(_host)]
-"""One host: a short name (`reviews`) or a full one."""
+ServiceHost = Annotated[str, AfterValidator(_service_host)]
+"""The host of one service: a short name (`reviews`), a full one, or a ServiceEntry's wildcard as it stands there."""
 WildcardHost = Annotated[str, AfterValidator(_wildcard_host)]
 """A host, `*`, or `*.example.com`."""
 HostOrAddress = Annotated[str, AfterValidator(_host_or_ip)]

@@ -92,11 +92,12 @@ class ServiceEntry(Model):
         if not self.addresses:
             for index, port in enumerate(self.ports):
                 if port.protocol not in HTTP_PROTOCOLS | TLS_PROTOCOLS:
+                    spoken = port.protocol or "TCP"
                     yield Mistake(
                         path=("ports", index),
                         severity=Severity.WARNING,
                         code=Code.SERVICE_ENTRY_ADDRESSES_REQUIRED,
-                        message=f"without addresses, all {port.protocol} traffic to port {port.number} goes here",
+                        message=f"without addresses, all {spoken} traffic to port {port.number} goes here",
                         fix="add addresses: none are allocated by themselves",
                     )
 
@@ -112,7 +113,9 @@ class ServiceEntry(Model):
                 if not self.endpoints and self.workload_selector is None:
                     yield Mistake(
                         path=("endpoints",),
-                        message="resolution STATIC needs endpoints",
+                        severity=Severity.WARNING,
+                        code=Code.SCHEMA_WARNING,
+                        message="resolution STATIC without endpoints: requests to it fail with 503",
                         fix="add endpoints or workloadSelector",
                     )
                 yield from self._check_static()

@@ -116,12 +116,6 @@ class Sidecar(Model):
                     message="a listener without port takes all other ports, so it must be the only such one and last",
                     fix="move it to the end, merge it with the other one, or add a port",
                 )
-        if self.ingress and self.workload_selector is None:
-            yield Mistake(
-                path=("ingress",),
-                message="ingress describes single workloads, and there is no workloadSelector",
-                fix="add workloadSelector",
-            )
 
 
 def _is_own_endpoint(text: str) -> bool:
@@ -132,13 +126,12 @@ def _is_own_endpoint(text: str) -> bool:
 
 
 def _egress_host_error(text: str) -> str | None:
-    """Why `namespace/host` is not well-formed, or None. `~ns/host` leaves a host out again."""
+    """Why `namespace/host` is not well-formed, or None. `~ns/host` leaves a host out again, `~/host` in all of them."""
     namespace, slash, host = text.partition("/")
     if not slash:
         return "the namespace is missing"
-    if namespace == "~":
-        return None if host == "*" else "`~` means no services at all, and goes with `*` only"
-    if namespace not in {"*", "."} and not is_namespace(namespace.removeprefix("~")):
+    owner = namespace.removeprefix("~")
+    if namespace != "~" and owner not in {"*", "."} and not is_namespace(owner):
         return "the part before the slash is no namespace"
     if not is_host(host, wildcard=True):
         return "the part after the slash is not a host name"

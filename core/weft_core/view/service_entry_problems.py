@@ -117,7 +117,8 @@ def _joined(row: Row, older: Row) -> Iterator[Problem]:
                 row.meta.ref,
                 ("ports", index),
                 code=Code.SHADOWED_SERVICE,
-                message=f"the older {older.meta.ref} declares port {port.number} of the same host, as {other.protocol}",
+                message=f"the older {older.meta.ref} declares port {port.number} of the same host, "
+                f"as {other.protocol or 'one whose protocol is detected'}",
                 fix="remove the port from one of them",
             )
 

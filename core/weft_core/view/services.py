@@ -1,7 +1,7 @@
 """Services: what Kubernetes Services and ServiceEntries come to, and where one host name leads."""
 
 from weft_core.graph import query
-from weft_core.ir.service import Protocol, Resolution, Service, ServicePort, ServiceRef
+from weft_core.ir.service import Resolution, Service, ServicePort, ServiceRef
 from weft_core.model import kubernetes as k8s
 from weft_core.model.meta import Config
 from weft_core.model.service_entry import ServiceEntry

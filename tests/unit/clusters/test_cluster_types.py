@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from weft_core.ir.cluster import ClusterType, HttpProtocol, ServiceLabel
+from weft_core.ir.service import Protocol, ServiceRef
 from weft_core.ir.traffic_policy import Algorithm
 from weft_core.model.meta import Config, Meta
 from weft_core.model.workload_entry import WorkloadEntry
 from weft_core.problems import ObjectRef
 from weft_core.view.clusters import endpoint_key, special_clusters
+from weft_core.view.services import service
 
 if TYPE_CHECKING:
     from tests.unit.clusters.conftest import Mesh
@@ -169,3 +171,12 @@ def test_workload_entries_are_endpoints_of_a_kubernetes_service_that_selects_the
     mesh.db.workload_entries.put(("default", "vm"), Config(meta=meta, spec=spec))
     (locality,) = mesh.endpoints("outbound|80||web.default.svc.cluster.local").localities
     assert [(endpoint.address, endpoint.port) for endpoint in locality.endpoints] == [("1.2.3.4", 8080)]
+
+
+def test_the_protocol_of_a_port_that_names_none_is_detected(mesh: "Mesh") -> None:
+    """Not by the port's name, which tells it of Services alone."""
+    ports = "[{number: 80, name: http}, {number: 81, name: x, protocol: TCP}]"
+    mesh.entry(f"{{hosts: [a.com], addresses: [192.0.2.1], ports: {ports}}}")
+    found = service(mesh.db, ServiceRef("default", "a.com"))
+    assert found is not None
+    assert [port.protocol for port in found.ports] == [Protocol.AUTO, Protocol.TCP]

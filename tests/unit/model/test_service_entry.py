@@ -39,7 +39,6 @@ def test_a_network_beside_an_address_is_warned_about(warnings: Listed) -> None:
 REFUSED = {
     "no hosts": (f"{PORTS}", "spec.hosts", "missing"),
     "star": (f"hosts: ['*'], {PORTS}", "spec.hosts[0]", "no service"),
-    "static without endpoints": (f"hosts: [a], {PORTS}, resolution: STATIC", "spec.endpoints", "needs endpoints"),
     "static with names": (
         f"hosts: [a], {PORTS}, resolution: STATIC, endpoints: [{{address: b.example.com}}]",
         "spec.endpoints[0].address",
@@ -118,3 +117,10 @@ def test_workload_entries(warnings: Listed, spec: str) -> None:
 )
 def test_workload_entries_refused(errors: Listed, spec: str, path: str) -> None:
     assert [at for at, *_ in errors("WorkloadEntry", spec)] == [path]
+
+
+def test_endpoints_may_come_later(warnings: Listed) -> None:
+    """Istio takes a STATIC one without, and so did clusters that come from there."""
+    assert [at for at, *_ in warnings("ServiceEntry", f"{{hosts: [a], {PORTS}, resolution: STATIC}}")] == [
+        "spec.endpoints"
+    ]

@@ -20,6 +20,8 @@ Listed = Callable[[str, str], list[tuple[str, str, str]]]
         "defaultEndpoint: '127.0.0.1:8080', connectionPool: {tcp: {maxConnections: 1}}, captureMode: IPTABLES}], "
         "inboundConnectionPool: {http: {http2MaxRequests: 5}}}",
         "{egress: [{port: {protocol: HTTP}, bind: 'unix:///a', hosts: ['./*']}]}",
+        "{egress: [{hosts: ['*/*', '~/a.b', '~*/a.b', '~./a.b']}]}",
+        "{ingress: [{port: {number: 80}}]}",
     ],
 )
 def test_accepted(warnings: Listed, spec: str) -> None:
@@ -38,17 +40,11 @@ def test_a_target_port_is_warned_about(warnings: Listed) -> None:
 REFUSED = {
     "no namespace": ("{egress: [{hosts: [reviews]}]}", "spec.egress[0].hosts[0]", "the namespace is missing"),
     "short name": ("{egress: [{hosts: [./reviews]}]}", "spec.egress[0].hosts[0]", "short names"),
-    "nothing but": ("{egress: [{hosts: [~/a.b]}]}", "spec.egress[0].hosts[0]", "goes with `*` only"),
     "no hosts": ("{egress: [{hosts: []}]}", "spec.egress[0].hosts", "it is empty"),
     "catch-all first": (
         "{egress: [{hosts: ['./*']}, {port: {number: 80, protocol: HTTP}, hosts: ['./*']}]}",
         "spec.egress[0]",
         "must be the only such one and last",
-    ),
-    "ingress without selector": (
-        "{ingress: [{port: {number: 80, protocol: HTTP}, defaultEndpoint: '127.0.0.1:80'}]}",
-        "spec.ingress",
-        "no workloadSelector",
     ),
     "foreign endpoint": (
         "{workloadSelector: {labels: {a: b}}, ingress: [{port: {number: 80, protocol: HTTP}, defaultEndpoint: '10.0.0.1:80'}]}",

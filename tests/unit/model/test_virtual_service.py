@@ -130,10 +130,20 @@ REFUSED = {
     "star for the mesh": (f"{{hosts: ['*'], http: [{{{ROUTE}}}]}}", "spec.hosts[0]", "every sidecar"),
     "host twice": (f"{{hosts: [r, R], http: [{{{ROUTE}}}]}}", "spec.hosts[1]", "listed twice"),
     "url as host": (f"{{hosts: ['http://r'], http: [{{{ROUTE}}}]}}", "spec.hosts[0]", "not a host name"),
-    "wildcard destination": (
-        "{hosts: [r], http: [{route: [{destination: {host: '*.r'}}]}]}",
+    "star as destination": (
+        "{hosts: [r], http: [{route: [{destination: {host: '*'}}]}]}",
         "spec.http[0].route[0].destination.host",
-        "wildcard",
+        "no service",
+    ),
+    "empty header prefix": (
+        f"{{hosts: [r], http: [{{match: [{{headers: {{a: {{prefix: ''}}}}}}], {ROUTE}}}]}}",
+        "spec.http[0].match[0].headers.a.prefix",
+        "empty",
+    ),
+    "empty regex": (
+        f"{{hosts: [r], http: [{{match: [{{uri: {{regex: ''}}}}], {ROUTE}}}]}}",
+        "spec.http[0].match[0].uri.regex",
+        "empty",
     ),
     "look-ahead": (
         f"{{hosts: [r], http: [{{match: [{{uri: {{regex: '(?!a)b'}}}}], {ROUTE}}}]}}",
@@ -281,9 +291,14 @@ def test_all_mistakes_are_told_at_once(errors: Listed) -> None:
 
 @pytest.mark.parametrize(
     ("match", "expected"),
-    [("[]", True), ("[{uri: {prefix: /}}]", True), ("[{uri: {regex: .*}}]", True), ("[{uri: {prefix: /a}}]", False),
+    [("[]", True), ("[{uri: {prefix: /}}]", True), ("[{uri: {prefix: ''}}]", True), ("[{uri: {regex: .*}}]", True), ("[{uri: {prefix: /a}}]", False),
      ("[{uri: {prefix: /}, port: 80}]", False), ("[{uri: {exact: /a}}, {}]", True)],
 )  # fmt: skip
 def test_catch_all(match: str, expected: bool) -> None:
     rule = HTTPRoute.model_validate({"match": yaml.safe_load(match)})
     assert rule.is_catch_all is expected
+
+
+def test_a_destination_may_be_a_wildcard_of_a_service_entry(errors: Listed) -> None:
+    """Its cluster has the same name, and the address is the one that was dialled."""
+    assert errors("VirtualService", "{hosts: ['*.a.b'], http: [{route: [{destination: {host: '*.a.b'}}]}]}") == []

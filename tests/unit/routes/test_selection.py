@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import pytest
+
 from weft_core.ir.route import Route
 from weft_core.view.visibility import Client
 
@@ -118,6 +120,17 @@ def test_sidecar_egress_hosts_filter_virtual_services_by_namespace(mesh: "Mesh",
     assert subsets(mesh, clusters) == ["other"]
     client = mesh.sidecar("egress: [{hosts: [default/*]}]")
     assert subsets(mesh, clusters, client) == ["default"]
+
+
+@pytest.mark.parametrize("left_out", ["~other/*", "~/*.local", "~*/reviews.default.svc.cluster.local"])
+def test_sidecar_egress_hosts_leave_out_again(mesh: "Mesh", clusters: Clusters, left_out: str) -> None:
+    """Of one namespace, or without one of all."""
+    mesh.route(to("other"), name="a", namespace="other")
+    client = mesh.sidecar(f"egress: [{{hosts: ['*/*', '{left_out}']}}]")
+    host = mesh.ids(client)
+    assert ("80/reviews.default.svc.cluster.local:80" in host) is left_out.startswith("~other")
+    if left_out.startswith("~other"):
+        assert subsets(mesh, clusters, client) == [""]
 
 
 def test_host_without_a_service_is_routed_on_port_80_alone(mesh: "Mesh", clusters: Clusters) -> None:
