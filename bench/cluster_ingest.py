@@ -144,19 +144,20 @@ def _objects(services: int, pods: int) -> Iterator[tuple[str, dict[str, Any]]]:
                 "ports": [{"name": "http", "port": 8080}, {"name": "grpc", "port": 9090}],
                 "endpoints": [
                     {
-                        "addresses": [f"10.{pod >> 16 & 255}.{pod >> 8 & 255}.{pod & 255}"],
+                        "addresses": [f"10.{member >> 16 & 255}.{member >> 8 & 255}.{member & 255}"],
                         "conditions": {"ready": True},
-                        "targetRef": {"kind": "Pod", "namespace": "default", "name": f"pod-{pod}"},
+                        "targetRef": {"kind": "Pod", "namespace": "default", "name": f"pod-{member}"},
                     }
-                    for pod in members
+                    for member in members
                 ],
             },
         )
-    for pod in range(pods):
-        yield "Pod", _pod(pod, f"service-{pod % services}")
+    for number in range(pods):
+        yield "Pod", pod(f"pod-{number}", f"service-{number % services}")
 
 
-def _pod(number: int, service: str) -> dict[str, Any]:
+def pod(name: str, service: str) -> dict[str, Any]:
+    """A Pod of a service, of a usual size."""
     labels = {"app": service, "pod-template-hash": "5d4f9c7b6", "version": "v1", "security.istio.io/tlsMode": "istio"}
     probe = {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 5}
     container = {
@@ -168,7 +169,7 @@ def _pod(number: int, service: str) -> dict[str, Any]:
     }
     return {
         "metadata": {
-            "name": f"pod-{number}",
+            "name": name,
             "labels": labels,
             "annotations": {"checksum/config": "0" * 64, "prometheus.io/scrape": "true"},
         },

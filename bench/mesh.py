@@ -70,12 +70,12 @@ class Mesh:
         meta = k8s.ObjectMeta(name=called, namespace=where)
         ports = (k8s.ServicePort(port=PORT, name="http"),)
         spec = k8s.ServiceSpec(ports=ports, selector={"app": called}, cluster_ip=f"10.96.{number >> 8}.{number & 255}")
-        pods = [_pod(where, f"{called}-{i}", called, _address(number, i)) for i in range(self.endpoints)]
+        pods = [_pod(where, f"{called}-{i}", called, address(number, i)) for i in range(self.endpoints)]
         return [k8s.Service(metadata=meta, spec=spec), self._slice(number), *pods]
 
     def _slice(self, number: int, first: str = "") -> k8s.EndpointSlice:
         where, called = namespace(number), name(number)
-        addresses = [_address(number, i) for i in range(self.endpoints)]
+        addresses = [address(number, i) for i in range(self.endpoints)]
         targets = [
             k8s.ObjectReference(kind="Pod", namespace=where, name=f"{called}-{i}") for i in range(self.endpoints)
         ]
@@ -108,7 +108,8 @@ def sidecar_pod(number: int) -> k8s.Pod:
     return _pod(namespace(number), sidecar_name(number), name(number), f"10.99.{number >> 8}.{number & 255}")
 
 
-def _address(number: int, index: int) -> str:
+def address(number: int, index: int) -> str:
+    """The address of a service's endpoint."""
     return f"10.{100 + index}.{number >> 8}.{number & 255}"
 
 

@@ -1,8 +1,8 @@
 """Simulated sidecars: many delta ADS streams from one process, as cheap as they can be.
 
-They ask as Envoy asks (clusters, then their endpoints, then listeners, routes and virtual hosts) and ACK everything,
-but apply nothing. Only the first of them reads what it receives; the others ask for the same names and look no further
-than the nonce, so that this process does not become what is measured.
+They ask as Envoy asks (clusters, then their endpoints, then listeners, routes and, where the server has them, virtual
+hosts) and ACK everything, but apply nothing. Only the first of them reads what it receives; the others ask for the same
+names and look no further than the nonce, so that this process does not become what is measured.
 
 Talks to whoever started it in JSON lines: `{"event": "synced", …}` when all have everything; then, for every line on
 stdin, `{"event": "watching"}`, and `{"event": "reached", "at": …, "bytes": …}` when each stream has received something
@@ -16,7 +16,9 @@ import ssl
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,9 +35,8 @@ from weft_xds.types import CDS, EDS, LDS, PREFIX, RDS, VHDS
 from weft_xds.wire import METHOD, SERVICE
 
 SERVER_NAME: Final = "weft.bench"
-NEXT: Final = {CDS: EDS, EDS: LDS, LDS: RDS, RDS: VHDS}
-"""What is asked for after the first response of a type."""
-TYPES: Final = 5
+ORDER: Final = (CDS, EDS, LDS, RDS, VHDS)
+"""Each is asked for after the first response of the one before."""
 IDLE: Final = 0.1
 """Seconds without a response after which what was awaited counts as over; not counted in."""
 
@@ -86,38 +87,51 @@ def _routes(listeners: Iterable[Listener]) -> Iterable[str]:
 
 
 def tail(response: bytes) -> DeltaDiscoveryResponse:
-    """Type and nonce, which Weft writes behind the resources, without reading these."""
+    """Type and nonce, which servers write behind the resources, without reading these."""
     start = response.rfind(PREFIX.encode()) - 2
     return DeltaDiscoveryResponse.FromString(response[start:])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a sidecar says it is.
+
+    `tls` is the folder with the roots, chain and key by which it proves it; None is plaintext.
+    """
+
+    id: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    tls: str | None = None
 
 
 class Sidecar:
     """One stream."""
 
-    def __init__(self, fleet: "Fleet", number: int) -> None:
+    def __init__(self, fleet: "Fleet", identity: Identity, *, learns: bool) -> None:
         self._fleet = fleet
-        self._number = number
+        self._identity = identity
+        self._learns = learns
         self._asked = {CDS}
         self.received = 0
         self.responses = 0
         self.stream: GrpcStream
 
-    async def connect(self, address: tuple[str, int], tls: ssl.SSLContext | None) -> None:
+    async def connect(self, address: tuple[str, int], tls: ssl.SSLContext | None, server_name: str) -> None:
         """Open the stream, and ask for clusters."""
-        self.stream = await GrpcStream.connect(address, f"/{SERVICE}/{METHOD}", self._respond, tls, SERVER_NAME)
-        where = namespace(self._number)
-        node = Node(id=f"sidecar~10.0.0.1~{sidecar_name(self._number)}.{where}~{where}.svc.cluster.local")
+        self.stream = await GrpcStream.connect(address, f"/{SERVICE}/{METHOD}", self._respond, tls, server_name)
+        node = Node(id=self._identity.id)
+        node.metadata.update(self._identity.metadata)
         self.stream.send(DeltaDiscoveryRequest(node=node, type_url=CDS).SerializeToString())
 
     def _respond(self, stream: GrpcStream, response: bytes) -> None:
         self.received += len(response)
         self.responses += 1
-        if self._number == 0:
+        if self._learns:
             self._fleet.names.learn(response)
         end = tail(response)
         stream.send(DeltaDiscoveryRequest(type_url=end.type_url, response_nonce=end.nonce).SerializeToString())
         self._fleet.heard(self)
-        following = NEXT.get(end.type_url)
+        following = self._fleet.following.get(end.type_url)
         if following is not None and following not in self._asked:
             self._asked.add(following)
             if following in {EDS, RDS}:
@@ -129,9 +143,10 @@ class Sidecar:
 class Fleet:
     """All sidecars of this process."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, identities: Sequence[Identity], types: Sequence[str]) -> None:
         self.names = Names()
-        self.sidecars = [Sidecar(self, number) for number in range(count)]
+        self.following = dict(pairwise(types))
+        self.sidecars = [Sidecar(self, each, learns=number == 0) for number, each in enumerate(identities)]
         self.last = 0.0
         self._awaited: set[Sidecar] = set()
 
@@ -160,18 +175,21 @@ class Fleet:
 
 async def serve(options: argparse.Namespace) -> None:
     """Connect all, report, and follow commands until stdin ends."""
-    fleet = Fleet(options.count)
+    types = ORDER[: options.types]
+    identities = _identities(options)
+    fleet = Fleet(identities, types)
     host, _, port = options.target.rpartition(":")
-    tls = None
-    if options.tls:
-        folder = Path(options.tls)
-        tls = ssl.create_default_context(cafile=str(folder / "roots.pem"))
-        tls.load_cert_chain(folder / "chain.pem", folder / "key.pem")
-        tls.set_alpn_protocols(["h2"])
+    folders = {each.tls for each in identities if each.tls}
+    contexts = {folder: _tls(Path(folder)) for folder in folders}
     began = time.monotonic()
-    await asyncio.gather(*(sidecar.connect((host, int(port)), tls) for sidecar in fleet.sidecars))
+    await asyncio.gather(
+        *(
+            sidecar.connect((host, int(port)), contexts.get(each.tls or ""), options.server_name)
+            for sidecar, each in zip(fleet.sidecars, identities, strict=True)
+        )
+    )
     ended = [sidecar.stream.ended for sidecar in fleet.sidecars]
-    while min(s.responses for s in fleet.sidecars) < TYPES:
+    while min(s.responses for s in fleet.sidecars) < len(types):
         for stream in ended:
             if stream.done():
                 sys.exit(f"a stream has ended: {stream.result()}")
@@ -187,12 +205,33 @@ async def serve(options: argparse.Namespace) -> None:
     await asyncio.gather(*ended)
 
 
+def _identities(options: argparse.Namespace) -> list[Identity]:
+    if options.identities:
+        return [Identity(**each) for each in json.loads(options.identities.read_text())]
+    return [_pod_of_the_mesh(number, options.tls) for number in range(options.count)]
+
+
+def _pod_of_the_mesh(number: int, tls: str | None) -> Identity:
+    where = namespace(number)
+    return Identity(id=f"sidecar~10.0.0.1~{sidecar_name(number)}.{where}~{where}.svc.cluster.local", tls=tls)
+
+
+def _tls(folder: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(folder / "roots.pem"))
+    context.load_cert_chain(folder / "chain.pem", folder / "key.pem")
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
 def main() -> None:
     """Read the arguments and run."""
     parser = argparse.ArgumentParser(description="simulated sidecars on an xDS server")
     parser.add_argument("--target", required=True, help="HOST:PORT of the server")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--tls", help="folder with roots.pem, chain.pem and key.pem; plaintext without")
+    parser.add_argument("--server-name", default=SERVER_NAME, help="what the server's certificate must name")
+    parser.add_argument("--identities", type=Path, help="JSON file with an array of identities, in place of --count")
+    parser.add_argument("--types", type=int, default=len(ORDER), help="how many types are asked for; 4: not VHDS")
     asyncio.run(serve(parser.parse_args()))
 
 

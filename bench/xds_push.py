@@ -59,11 +59,11 @@ class Sidecars:
         self._process = process
 
     @classmethod
-    async def start(cls, port: int, count: int, folder: Path) -> "Sidecars":
-        """Start it; the sidecars connect at once."""
+    async def start(cls, port: int, *arguments: str) -> "Sidecars":
+        """Start it, with these arguments beside its target; the sidecars connect at once."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "bench.sidecars", "--target", f"127.0.0.1:{port}", "--count", str(count), "--tls", str(folder)),
+            *("-m", "bench.sidecars", "--target", f"127.0.0.1:{port}", *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -112,7 +112,7 @@ class Bench:
             )
             port = await server.start()
             cpu = time.process_time()
-            self._sidecars = await Sidecars.start(port, self._options.sidecars, Path(scratch))
+            self._sidecars = await Sidecars.start(port, "--count", str(self._options.sidecars), "--tls", scratch)
             synced = await self._sidecars.event("synced")
         delay = (synced["at"] - synced["began"]) * 1000
         cpu = time.process_time() - cpu
