@@ -53,11 +53,12 @@ def template(helm: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
         release: str = "weft",
         namespace: str = "weft-system",
         api_versions: tuple[str, ...] = (POD_CERTIFICATES,),
+        kube_version: str = "1.37.2",
     ) -> subprocess.CompletedProcess[str]:
         without = {"crds": {"install": False}} if chart == "weft" else {}
         text = json.dumps(without | dict(values or {}))
         command = [str(helm), "template", release, str(CHARTS / chart), "--namespace", namespace, "--values", "-"]
-        command += ["--kube-version", "1.37.2"]
+        command += ["--kube-version", kube_version]
         command += [f"--api-versions={version}" for version in api_versions]
         key = json.dumps([command, text])
         if key not in done:

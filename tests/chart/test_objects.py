@@ -1,5 +1,8 @@
 """What the chart of the control plane makes: names, pods, Service, budget, autoscaler, network policy, CRDs."""
 
+import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,16 +33,23 @@ VALUE_SETS: dict[str, Any] = {
         "priorityClassName": "",
         "podAnnotations": None,
         "resources": None,
+        "labels": None,
+        "podLabels": None,
     },
     "full": {
         "image": {"tag": "v9", "pullSecrets": ["a", "b"]},
         "nodeSelector": {"pool": "mesh"},
         "tolerations": [{"operator": "Exists"}],
         "affinity": {"nodeAffinity": {}},
-        "podLabels": {"team": "mesh"},
+        "podLabels": {"team": "mesh", "app": "mine", "weft.dev/inject": "true"},
+        "labels": {"cost-center": "17", "app": "mine"},
         "service": {"annotations": {"a": "b"}, "ipFamilyPolicy": "PreferDualStack"},
         "serviceAccount": {"annotations": {"a": "b"}},
-        "networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}], "egress": [{}]},
+        "networkPolicy": {
+            "metricsFrom": [{"namespaceSelector": {}}],
+            "webhooksFrom": [{"ipBlock": {"cidr": "10.0.0.0/28"}}],
+            "egress": [{}],
+        },
         "listenAddress": "::",
     },
 }
@@ -174,16 +184,68 @@ def test_an_autoscaler_takes_the_replicas_over(render: Callable[..., Any]) -> No
 
 
 def test_the_network_policy_lets_in_proxies_and_the_api_server(render: Callable[..., Any]) -> None:
-    open_to_all, metrics = render()["NetworkPolicy", "weft"]["spec"]["ingress"]
-    assert {port["port"] for port in open_to_all["ports"]} == {"grpc-xds", "https-webhooks"}
-    assert "from" not in open_to_all
-    assert "from" not in metrics
+    rules = render()["NetworkPolicy", "weft"]["spec"]["ingress"]
+    ports = [port["port"] for rule in rules for port in rule["ports"]]
+    assert ports == ["grpc-xds", "https-webhooks", "http-monitoring"]
+    assert all("from" not in rule for rule in rules)
     narrowed = render({"networkPolicy": {"metricsFrom": [{"namespaceSelector": {}}]}})["NetworkPolicy", "weft"]
-    monitoring, replicas, test = narrowed["spec"]["ingress"][1]["from"]
+    monitoring, replicas, test = narrowed["spec"]["ingress"][2]["from"]
     assert monitoring == {"namespaceSelector": {}}
     assert replicas == {"podSelector": {"matchLabels": {"app": "weft"}}}
     assert test == {"podSelector": {"matchLabels": {"app": "weft-test"}}}
     assert narrowed["spec"]["policyTypes"] == ["Ingress"]
+
+
+def test_webhooks_can_be_kept_to_the_api_servers_addresses(render: Callable[..., Any]) -> None:
+    """Any pod could send them reviews of its own otherwise: an API server authenticates itself to no webhook."""
+    api_server = {"ipBlock": {"cidr": "10.0.0.0/28"}}
+    policy = render({"networkPolicy": {"webhooksFrom": [api_server]}})["NetworkPolicy", "weft"]
+    xds, webhooks, _ = policy["spec"]["ingress"]
+    assert "from" not in xds, "proxies are everywhere"
+    assert webhooks["from"] == [api_server, {"podSelector": {"matchLabels": {"app": "weft-test"}}}]
+
+
+@each
+def test_labels_of_the_users_are_on_everything_and_replace_none_of_the_charts(
+    render: Callable[..., Any], values: Any
+) -> None:
+    """`app` selects the pods, and `weft.dev/inject` keeps them out of the mesh."""
+    mine = {key: text for key, text in (values.get("labels") or {}).items() if key != "app"}
+    for (kind, name), document in render(values).items():
+        assert mine.items() <= (document["metadata"].get("labels") or {}).items() or kind == "Pod", name
+        if kind == "Deployment":
+            labels = document["spec"]["template"]["metadata"]["labels"]
+            assert (mine | {"weft.dev/inject": "false", "app": name}).items() <= labels.items()
+
+
+@pytest.mark.parametrize("chart", ["weft", "gateway"])
+def test_versions_fit_into_labels_and_tags(helm: Path, charts: Path, tmp_path: Path, chart: str) -> None:
+    """Build metadata begins with a +, which neither may have, and a pipeline's versions are long."""
+    copy = shutil.copytree(charts / chart, tmp_path / chart)
+    described = yaml.safe_load((copy / "Chart.yaml").read_text())
+    described |= {"version": f"0.1.0-alpha.{'9' * 60}", "appVersion": "0.1.0+g1234567"}
+    (copy / "Chart.yaml").write_text(yaml.safe_dump(described))
+    command = [str(helm), "template", "weft", str(copy), *(["--set=crds.install=false"] if chart == "weft" else [])]
+    made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    for document in filter(None, yaml.safe_load_all(made)):
+        labels = document["metadata"]["labels"]
+        assert all(re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", text) for text in labels.values())
+        assert labels.get("app.kubernetes.io/version", "0.1.0_g1234567") == "0.1.0_g1234567"
+    assert chart == "gateway" or "image: weft:0.1.0_g1234567" in made.replace('"', "")
+
+
+@pytest.mark.parametrize("chart", ["weft", "gateway"])
+def test_pods_that_are_not_ready_do_not_stop_a_drain(documents: Callable[..., list[Any]], chart: str) -> None:
+    """A control plane that never gets ready, for lack of a root say, would keep its nodes from being drained."""
+
+    def budget(values: Any = None, **more: Any) -> Any:
+        found = documents(values, chart=chart, **more)
+        return next(each["spec"] for each in found if each["kind"] == "PodDisruptionBudget")
+
+    assert budget()["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+    assert budget()["maxUnavailable"] == 1
+    assert "unhealthyPodEvictionPolicy" not in budget(kube_version="1.26.9-eks-1"), "unknown there"
+    assert "unhealthyPodEvictionPolicy" not in budget({"podDisruptionBudget": {"unhealthyPodEvictionPolicy": ""}})
 
 
 def test_roles_that_are_left_out_take_their_webhooks_along(render: Callable[..., Any]) -> None:

@@ -43,6 +43,8 @@ def test_helm_lints_the_chart(helm: Path, charts: Path, chart: str) -> None:
         ({"compat": {"istioLabel": True}}, "/compat", "'istioLabel' not allowed"),
         ({"replicas": "2"}, "/replicas", "want integer"),
         ({"podDisruptionBudget": {"maxUnavailable": "many"}}, "/podDisruptionBudget/maxUnavailable", "pattern"),
+        ({"podDisruptionBudget": {"maxUnavailable": 0}}, "/podDisruptionBudget/maxUnavailable", "minimum"),
+        ({"podDisruptionBudget": {"maxUnavailable": "0%"}}, "/podDisruptionBudget/maxUnavailable", "pattern"),
     ],
 )
 def test_the_control_plane_refuses(refusal: Callable[..., str], values: Any, place: str, reason: str) -> None:
@@ -79,6 +81,10 @@ def test_autoscaling_that_could_not_work_is_refused(
     refusal: Callable[..., str], chart: str, autoscaling: Any, reason: str
 ) -> None:
     assert reason in refusal({"autoscaling": {"enabled": True} | autoscaling}, chart=chart)
+
+
+def test_a_grace_period_that_leaves_no_time_to_end_is_refused(refusal: Callable[..., str]) -> None:
+    assert "preStopSeconds (30) must be less than terminationGracePeriodSeconds (30)" in refusal({"preStopSeconds": 30})
 
 
 @BOTH

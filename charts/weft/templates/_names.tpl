@@ -15,19 +15,36 @@ app.kubernetes.io/name: weft
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Labels of pods: the user's, the selector's, and that the control plane is no part of the mesh. */}}
+{{- define "weft.podLabels" -}}
+{{- $own := dict "weft.dev/inject" "false" "sidecar.istio.io/inject" "false" }}
+{{- $selected := include "weft.selectorLabels" . | fromYaml }}
+{{- toYaml (merge $own $selected (.Values.podLabels | default dict) (.Values.labels | default dict)) }}
+{{- end }}
+
+{{/* Labels of everything else. */}}
 {{- define "weft.labels" -}}
+{{- toYaml (merge (include "weft.ownLabels" . | fromYaml) (.Values.labels | default dict)) }}
+{{- end }}
+
+{{- define "weft.ownLabels" -}}
 {{ include "weft.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ include "weft.appVersion" . | quote }}
 app.kubernetes.io/component: control-plane
 app.kubernetes.io/part-of: weft
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimAll "-_." }}
 weft.dev/rev: {{ .Values.revision | quote }}
+{{- end }}
+
+{{/* The version as a label and as an image's tag, neither of which may have the + of build metadata. */}}
+{{- define "weft.appVersion" -}}
+{{ .Chart.AppVersion | replace "+" "_" | trunc 63 | trimAll "-_." }}
 {{- end }}
 
 {{- define "weft.image" -}}
 {{- with .Values.image -}}
-{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default (include "weft.appVersion" $) }}{{ end }}
 {{- end }}
 {{- end }}
 
