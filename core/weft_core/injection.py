@@ -156,10 +156,15 @@ class _Word:
     reason: str
 
 
+def is_word(value: str) -> bool:
+    """Whether a pod's own word is one that counts. As with Istio, any other says nothing."""
+    return value.lower() in _TRUE | _FALSE
+
+
 def _own_word(found: Mapping[str, str], what: str) -> _Word | None:
     for key in (INJECT, ISTIO_INJECT):
         value = found.get(key, "").lower()
-        if value in _TRUE or value in _FALSE:
+        if is_word(value):
             return _Word(wanted=value in _TRUE, istios=key == ISTIO_INJECT, reason=f"the pod's {what} {key}={value}")
     return None
 

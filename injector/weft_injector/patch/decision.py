@@ -5,15 +5,17 @@ Windows, or asks for a template that there is not.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from weft_core.injection import SIDECAR_CONTAINER, Choice, choose
+from weft_core.injection import INJECT, ISTIO_INJECT, SIDECAR_CONTAINER, Choice, choose, is_word
+from weft_core.model.mistake import describe, one_line
 from weft_core.offline import TEMPLATES_ANNOTATION
+from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_core.proxy import ProxyKind
-from weft_injector.patch.annotations import STATUS, Annotations
+from weft_injector.patch.annotations import BOOLEAN_FIX, STATUS, Annotations
 from weft_injector.patch.earlier import is_complete, is_proxy
 from weft_injector.patch.pod import Pod
 from weft_injector.settings import InjectionSettings
@@ -82,6 +84,21 @@ def decide(
     if reason := _obstacle(pod, choice):
         return Decision(action=Action.SKIP_ALOUD, reason=reason)
     return Decision(action=Action.INJECT, reason=choice.reason, kind=_kind(annotations))
+
+
+def unread_words(pod: Pod, ref: ObjectRef) -> Iterator[Problem]:
+    """A warning for each word about injection that says nothing: its author may believe that it said No."""
+    for field, found in (("labels", pod.metadata.labels), ("annotations", pod.metadata.annotations)):
+        for name in (INJECT, ISTIO_INJECT):
+            if (value := found.get(name)) and not is_word(value):
+                yield Problem(
+                    code=Code.SCHEMA_WARNING,
+                    severity=Severity.WARNING,
+                    object=ref,
+                    path=f"metadata.{field}[{name}]",
+                    message=one_line(f"`{describe(value)}` says nothing; what else asks for a sidecar decides"),
+                    fix=BOOLEAN_FIX,
+                )
 
 
 def is_injected(pod: Pod) -> bool:

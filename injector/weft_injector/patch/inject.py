@@ -16,7 +16,7 @@ from weft_core.proxy import ProxyKind
 from weft_core.view.endpoints import TLS_MODE_LABEL
 from weft_injector.bootstrap.probes import Probe
 from weft_injector.patch.annotations import SKIPPED, STATUS, Annotations
-from weft_injector.patch.decision import Action, Decision, decide
+from weft_injector.patch.decision import Action, Decision, decide, unread_words
 from weft_injector.patch.earlier import drop_redirect_and_volume, is_proxy, is_redirect, is_volume
 from weft_injector.patch.options import read_options
 from weft_injector.patch.overlay import (
@@ -141,7 +141,7 @@ class _Patch:
         return self._decision.kind is ProxyKind.SIDECAR
 
     def apply(self) -> Injection:
-        problems = [*self._conflicts(), *self._annotations.problems]
+        problems = [*self._conflicts(), *self._annotations.problems, *unread_words(self._pod, self._annotations.pod)]
         if any(problem.severity is Severity.ERROR for problem in problems):
             return _refused(self._decision, problems)
         probes = ProbeRewriter(ref=self._annotations.pod, early=self._early())

@@ -192,3 +192,15 @@ def test_istios_sidecar_is_known_without_its_annotation(inject: Inject, field: s
     assert found.decision.action is Action.SKIP_ALOUD
     assert found.pod is not None
     assert found.pod["spec"] == given["spec"]
+
+
+@pytest.mark.parametrize("field", ["labels", "annotations"])
+@pytest.mark.parametrize("name", ["weft.dev/inject", "sidecar.istio.io/inject"])
+def test_a_word_that_says_nothing_is_told(inject: Inject, field: str, name: str) -> None:
+    given = pod()
+    given["metadata"][field] = {name: "disabled"}
+    found = inject(given)
+    assert found.decision.action is Action.INJECT
+    [problem] = found.problems
+    assert problem.path == f"metadata.{field}[{name}]"
+    assert problem.message == "`disabled` says nothing; what else asks for a sidecar decides"
