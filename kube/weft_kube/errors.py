@@ -7,9 +7,12 @@ EnvironmentFault
     ├── Conflict            409: somebody else has written meanwhile
     │   └── AlreadyExists   409 on create
     ├── Gone                410: the resource version is too old, list anew
-    ├── Forbidden           401, 403: RBAC does not allow it
+    ├── Forbidden           403: RBAC does not allow it
+    │   └── Unauthenticated 401: the token or certificate is not one that the server knows
     └── Invalid             400, 422: the object is refused
 """
+
+from typing import Final
 
 from weft_core.errors import EnvironmentFault
 
@@ -46,7 +49,14 @@ class Gone(ApiError):
 
 
 class Forbidden(ApiError):
-    """Who we are is not known, or may not do this."""
+    """We may not do this."""
+
+
+class Unauthenticated(Forbidden):
+    """Who we are is not known: no right would help. A token that was just replaced is no reason, it is read anew."""
+
+    FIX: Final = "see whether our token or certificate is expired, or its account gone"
+    """What is to be done about it, for logs."""
 
 
 class Invalid(ApiError):
@@ -55,7 +65,7 @@ class Invalid(ApiError):
 
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: Invalid,
-    401: Forbidden,
+    401: Unauthenticated,
     403: Forbidden,
     404: NotFound,
     409: Conflict,

@@ -16,7 +16,7 @@ import structlog
 
 from weft_core.model.kubernetes import KubernetesObject
 from weft_kube.client import Api
-from weft_kube.errors import ApiError, Forbidden, Gone, Unavailable, api_error
+from weft_kube.errors import ApiError, Forbidden, Gone, Unauthenticated, Unavailable, api_error
 from weft_kube.resource import Resource
 from weft_kube.steps import List, Steps
 
@@ -31,7 +31,12 @@ _SLICE: Final = 0.005
 _REPEAT: Final = 60.0
 """Seconds after which the same trouble is told again."""
 _NOTHING: Final = ("", float("-inf"))
-_REASONS: Final[Mapping[type[ApiError], str]] = {Gone: "gone", Unavailable: "unavailable", Forbidden: "forbidden"}
+_REASONS: Final[Mapping[type[ApiError], str]] = {
+    Gone: "gone",
+    Unavailable: "unavailable",
+    Forbidden: "forbidden",
+    Unauthenticated: "unauthenticated",
+}
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -82,8 +87,8 @@ class Reflector(Generic[R]):
     """Copies one resource into a sink, for as long as `run` runs.
 
     `kind` is the struct that objects are parsed into: the fewer fields, the faster. `synced` is set when the first list
-    is complete, and stays set. `restarted` is told why a watch did not simply go on: `gone`, `unavailable`, `forbidden`
-    or `failed`.
+    is complete, and stays set. `restarted` is told why a watch did not simply go on: `gone`, `unavailable`,
+    `forbidden`, `unauthenticated` or `failed`.
     """
 
     def __init__(
@@ -207,6 +212,8 @@ class Reflector(Generic[R]):
             group = self._resource.group or '""'
             missing = f"list and watch of {self._resource.plural} in API group {group}"
             _log.error("listwatch_forbidden", **fields, missing=missing, fix="grant it in the ClusterRole, or a Role")
+        elif reason == "unauthenticated":
+            _log.error("listwatch_unauthenticated", **fields, fix=Unauthenticated.FIX)
         elif reason == "gone":
             _log.info("listwatch_relists", **fields)
         else:

@@ -19,13 +19,14 @@ from weft_core.problems import ObjectRef, Problem
 from weft_core.registry import MESH, Registry
 from weft_kube.client import Api
 from weft_kube.login import Login, login
-from weft_kube.resource import CONFIG_MAPS, PODS, SECRETS, SERVICE_ACCOUNTS, Resource
+from weft_kube.resource import CONFIG_MAPS, PODS, SECRETS, Resource
 from weft_operator.ingest.run import Ingest, IngestOptions
 
 CRDS = Path(__file__).parents[2] / "charts/weft/files/crds"
 SECONDS = 30.0
 """For anything to arrive. What is measured is far below; a busy machine is not what fails here."""
 SERVICES = Resource(plural="services", kind="Service")
+SERVICE_ACCOUNTS = Resource(plural="serviceaccounts", kind="ServiceAccount")
 SLICES = Resource(group="discovery.k8s.io", plural="endpointslices", kind="EndpointSlice")
 VIRTUAL_SERVICES, WORKLOAD_ENTRIES = (
     Resource.of(next(kind for kind in MESH_KINDS if kind.kind == name)) for name in ("VirtualService", "WorkloadEntry")

@@ -16,7 +16,7 @@ import structlog
 from weft_core.model.kinds import MESH_KINDS
 from weft_core.registry import Registry
 from weft_kube.client import Api
-from weft_kube.errors import ApiError, Forbidden, NotFound
+from weft_kube.errors import ApiError, Forbidden, NotFound, Unauthenticated
 from weft_kube.login import Login
 from weft_kube.resource import Resource
 from weft_kube.steps import Steps
@@ -148,7 +148,9 @@ class MeshIngest:
         if self._told.get(name) == str(error):
             return
         self._told[name] = str(error)
-        if isinstance(error, Forbidden):
+        if isinstance(error, Unauthenticated):
+            _log.error("mesh_kind_unread", kind=name, error=str(error), fix=Unauthenticated.FIX)
+        elif isinstance(error, Forbidden):
             _log.error("mesh_kind_forbidden", kind=name, error=str(error), fix="grant get, list and watch of it")
         else:
             _log.warning("mesh_kind_unread", kind=name, error=str(error))

@@ -26,7 +26,7 @@ class IngestMetrics:
         )
         self._restarts = Counter(
             "weft_ingest_watch_restarts",
-            "Watches that did not simply go on, by reason: gone, unavailable, forbidden, failed.",
+            "Watches that did not simply go on, by reason: gone, unavailable, forbidden, unauthenticated, failed.",
             ["kind", "reason"],
             registry=registry,
         )

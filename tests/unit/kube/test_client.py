@@ -11,7 +11,17 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from weft_kube.client import Api, PatchType
-from weft_kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Gone, Invalid, NotFound, Unavailable
+from weft_kube.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+)
 from weft_kube.login import Login
 from weft_kube.resource import CLUSTER_ROLES, CONFIG_MAPS, NAMESPACES, POD_CERTIFICATE_REQUESTS, PODS, SECRETS
 
@@ -98,7 +108,7 @@ async def test_requests_made_at_once_at_the_start_all_carry_the_token(connect: C
         (409, "AlreadyExists", AlreadyExists),
         (410, "Expired", Gone),
         (403, "Forbidden", Forbidden),
-        (401, "Unauthorized", Forbidden),
+        (401, "Unauthorized", Unauthenticated),
         (422, "Invalid", Invalid),
         (500, "InternalError", Unavailable),
         (418, "", ApiError),

@@ -179,7 +179,7 @@ async def test_keeps_asking_for_what_it_may_not_read(
     server.fail(401, "Unauthorized")
     server.page(pod("a", 1), version=7)
     await reflector.synced.wait()
-    assert reasons == ["forbidden", "forbidden"]
+    assert reasons == ["forbidden", "unauthenticated"]
 
 
 async def test_survives_a_server_that_fails_and_answers_nonsense(
