@@ -62,14 +62,20 @@ def rejected(rejection: Rejection) -> tuple[Problem, ...]:
 
 
 def authorizer(registry: Registry) -> Authorize:
-    """Believe the certificate: a proxy may be a pod of its own namespace and service account, and no other."""
+    """Believe the certificate: a proxy may be a pod of its own namespace and service account, and no other.
+
+    Whose account a pod has that is not known yet cannot be told, so its proxy has to come again, as Envoy does within
+    seconds. Else a workload could wait under the name of a gateway that is about to start, and be given its keys.
+    """
 
     def authorize(identity: SpiffeId | None, node_id: str, metadata: Mapping[str, Any]) -> ProxyId | str:
         proxy = by_namespace(trust_domains(registry))(identity, node_id, metadata)
         if isinstance(proxy, str) or identity is None:
             return proxy
         pod = workload(registry, (proxy.namespace, proxy.name))
-        if pod is not None and pod.service_account != identity.service_account:
+        if pod is None:
+            return f"{proxy} is not known here, or not yet: come again"
+        if pod.service_account != identity.service_account:
             return f"{identity} may not be proxy {proxy}: that pod's service account is {pod.service_account!r}"
         return proxy
 
