@@ -106,6 +106,8 @@ def decide(
         return Wait(reason="the pod does not exist, or no longer")
     if refusal := _mismatch(request, pod):
         return refusal
+    if not pod.spec.node_name:
+        return Wait(reason="the pod has no node yet, so none can ask for it")
     if pod.status.phase in _FINISHED:
         return Wait(reason="the pod has ended")
     try:

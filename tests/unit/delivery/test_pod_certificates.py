@@ -148,6 +148,7 @@ def test_a_request_that_is_not_signed_with_its_key_fails() -> None:
         (request(signerName="example.com/other"), pod()),
         (request(), None),
         (request(), pod(status={"phase": "Succeeded"})),
+        (request(), pod(spec={"serviceAccountName": "shopper"})),
         (request(), pod(status={"phase": "Failed"})),
         (
             msgspec.convert({**document(), "status": {"conditions": [{"type": "Issued"}]}}, PodCertificateRequest),
