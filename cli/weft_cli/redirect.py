@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     lists("-q", "--include-outbound-ports", "ports to capture whatever the destination")
     lists("-o", "--exclude-outbound-ports", "ports not to capture outbound")
     lists("-c", "--exclude-interfaces", "network interfaces whose traffic is left alone")
+    lists("-k", "--reroute-interfaces", "network interfaces of virtual machines, whose traffic is captured as outbound")
     number("-p", "--envoy-port", "where Envoy takes outbound connections", OUTBOUND_PORT)
     number("-z", "--inbound-capture-port", "where Envoy takes inbound connections", INBOUND_PORT)
     number("-u", "--proxy-uid", "Envoy's user, whose own connections pass", PROXY_UID, _id)

@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,10 @@ PASSTHROUGH = {4: "127.0.0.6", 6: "::6"}
 
 backends = pytest.mark.parametrize("backend", Backend)
 versions = pytest.mark.parametrize("version", [4, 6])
+
+
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
 
 
 def at(address: str, port: int) -> str:
@@ -106,6 +112,44 @@ def test_included_inbound_ports_and_excluded_interfaces(network: "Network", back
     network.pod.redirect("--backend", backend, "--exclude-interfaces", "eth0,eth1")
     assert network.outside.reach(pod, 8080) == "8080"
     assert network.pod.reach(outside, 80) == "80"
+
+
+@pytest.fixture
+def machine(network: "Network") -> "Iterator[Namespace]":
+    """A virtual machine behind the pod's interface `vm0`, whose way to everywhere is the pod."""
+    pod = network.pod
+    found = type(pod)(f"{pod.name}-vm", {4: "10.98.0.2", 6: "fd98::2"})
+    with ExitStack() as stack:
+        ip("netns", "add", found.name)
+        stack.callback(ip, "netns", "delete", found.name)
+        ip("link", "add", "vm0", "netns", pod.name, "type", "veth", "peer", "name", "eth0", "netns", found.name)
+        for name, link, host in ((pod.name, "vm0", 1), (found.name, "eth0", 2)):
+            ip("-n", name, "link", "set", link, "up")
+            ip("-n", name, "address", "add", f"10.98.0.{host}/24", "dev", link)
+            ip("-n", name, "address", "add", f"fd98::{host}/64", "dev", link, "nodad")
+        ip("-n", found.name, "route", "add", "default", "via", "10.98.0.1")
+        ip("-n", found.name, "-6", "route", "add", "default", "via", "fd98::1")
+        yield found
+
+
+@backends
+@versions
+def test_what_a_virtual_machine_sends_is_outbound(
+    network: "Network", machine: "Namespace", backend: str, version: int
+) -> None:
+    outside, gateway = network.outside.addresses[version], {4: "10.98.0.1", 6: "fd98::1"}[version]
+    network.pod.redirect("--backend", backend, "--reroute-interfaces", "vm0")
+    assert machine.reach(outside, 80) == f"15001 for {at(outside, 80)}"
+    pod = network.pod.addresses[version]
+    assert network.outside.reach(pod, 8080) == f"15006 for {at(pod, 8080)}", "what comes in otherwise is inbound"
+    network.pod.redirect(
+        *("--backend", backend, "--reroute-interfaces", "vm0", "--exclude-outbound-cidrs", f"{gateway}"),
+        *("--exclude-outbound-ports", "22", "--outbound-cidrs", "10.0.0.0/8,fd00::/8"),
+    )
+    assert machine.reach(outside, 80) == f"15001 for {at(outside, 80)}"
+    assert machine.reach(gateway, 8080) == "8080"
+    network.pod.redirect("--backend", backend, "--reroute-interfaces", "vm0", "--outbound-cidrs", "192.0.2.0/24")
+    assert machine.reach(gateway, 8080) == "8080", "nor is it inbound"
 
 
 @backends

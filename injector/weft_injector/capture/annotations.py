@@ -1,4 +1,7 @@
-"""A pod's `traffic.sidecar.istio.io/*` annotations, read into capture settings."""
+"""A pod's `traffic.sidecar.istio.io/*` annotations, read into capture settings.
+
+One about virtual machines has two names, of which the later one stands under `istio.io/`.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +11,8 @@ from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_injector.capture.settings import CaptureSettings, check_interface, parse_network, parse_port
 
 PREFIX = "traffic.sidecar.istio.io/"
-_UNSUPPORTED = "kubevirtInterfaces"
+REROUTE = "istio.io/reroute-virtual-interfaces"
+_MACHINES = "kubevirtInterfaces"
 _KNOWN = (
     "excludeInboundPorts",
     "excludeInterfaces",
@@ -17,7 +21,10 @@ _KNOWN = (
     "includeInboundPorts",
     "includeOutboundIPRanges",
     "includeOutboundPorts",
+    _MACHINES,
 )
+NAMES = (*(PREFIX + name for name in _KNOWN), REROUTE)
+"""All annotations that are read here."""
 
 _PORTS = "write ports between 1 and 65535, separated by commas"
 _CIDRS = "write CIDRs such as 10.0.0.0/8 or fd00::/8, separated by commas"
@@ -43,6 +50,10 @@ def capture_settings(
     include_inbound = reader.all_or("includeInboundPorts", parse_port, _PORTS)
     exclude_inbound = reader.items("excludeInboundPorts", parse_port, _PORTS)
     interfaces = reader.items("excludeInterfaces", check_interface, _INTERFACES)
+    machines = (
+        *reader.items(_MACHINES, check_interface, _INTERFACES),
+        *reader.items(REROUTE, check_interface, _INTERFACES),
+    )
     reader.other_names()
     problems = tuple(reader.problems)
     if any(problem.severity is Severity.ERROR for problem in problems):
@@ -55,6 +66,7 @@ def capture_settings(
         include_inbound_ports=None if include_inbound is None else frozenset(include_inbound),
         exclude_inbound_ports=frozenset(exclude_inbound),
         exclude_interfaces=frozenset(interfaces),
+        reroute_interfaces=frozenset(machines),
     )
     return settings, problems
 
@@ -69,14 +81,14 @@ class _Reader:
 
     def all_or(self, name: str, read: Callable[[str], _T], fix: str) -> tuple[_T, ...] | None:
         """None for `*` and where the annotation is missing; the empty value is the empty list."""
-        if self.annotations.get(PREFIX + name, "*").strip() == "*":
+        if self.annotations.get(_full(name), "*").strip() == "*":
             return None
         return self.items(name, read, fix + _OR_ALL)
 
     def items(self, name: str, read: Callable[[str], _T], fix: str) -> tuple[_T, ...]:
         """A comma-separated list, without the items that `read` refuses."""
         items: list[_T] = []
-        for text in self.annotations.get(PREFIX + name, "").split(","):
+        for text in self.annotations.get(_full(name), "").split(","):
             if item := text.strip():
                 try:
                     items.append(read(item))
@@ -87,17 +99,16 @@ class _Reader:
     def other_names(self) -> None:
         """Whoever wrote an annotation that nobody reads expects something of it."""
         for name in sorted(key.removeprefix(PREFIX) for key in self.annotations if key.startswith(PREFIX)):
-            if name == _UNSUPPORTED:
-                if not self.annotations[PREFIX + name].strip():
-                    continue  # charts render it empty
-                message = "traffic of virtual machines would be taken for traffic to this pod, not from it"
-                self._report(Code.UNSUPPORTED_FIELD, Severity.ERROR, name, message, "remove the annotation")
-            elif name not in _KNOWN:
+            if name not in _KNOWN:
                 message = "no annotation has this name; it has no effect"
                 fix = f"use one of {', '.join(_KNOWN)}"
                 self._report(Code.SCHEMA_WARNING, Severity.WARNING, name, message, fix)
 
     def _report(self, code: str, severity: Severity, name: str, message: str, fix: str) -> None:
-        path = f"metadata.annotations[{PREFIX}{name}]"
+        path = f"metadata.annotations[{_full(name)}]"
         problem = Problem(code=code, severity=severity, object=self.pod, path=path, message=message, fix=fix)
         self.problems.append(problem)
+
+
+def _full(name: str) -> str:
+    return name if "/" in name else PREFIX + name

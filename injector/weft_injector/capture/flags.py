@@ -39,6 +39,7 @@ def settings_of(
     include_outbound_ports: str = "",
     exclude_outbound_ports: str = "",
     exclude_interfaces: str = "",
+    reroute_interfaces: str = "",
     envoy_port: int = OUTBOUND_PORT,
     inbound_capture_port: int = INBOUND_PORT,
     proxy_uid: int = PROXY_UID,
@@ -58,6 +59,7 @@ def settings_of(
         include_inbound_ports=None if included is None else frozenset(included),
         exclude_inbound_ports=frozenset(_items("--exclude-inbound-ports", exclude_inbound_ports, parse_port)),
         exclude_interfaces=frozenset(_items("--exclude-interfaces", exclude_interfaces, check_interface)),
+        reroute_interfaces=frozenset(_items("--reroute-interfaces", reroute_interfaces, check_interface)),
     )
 
 
@@ -75,6 +77,7 @@ def flags_of(settings: CaptureSettings) -> tuple[str, ...]:
         "include-outbound-ports": _text(settings.include_outbound_ports),
         "exclude-outbound-ports": _text(settings.exclude_outbound_ports),
         "exclude-interfaces": ",".join(sorted(settings.exclude_interfaces)),
+        "reroute-interfaces": ",".join(sorted(settings.reroute_interfaces)),
     }
     return tuple(f"--{name}={value}" for name, value in values.items() if value != _DEFAULTS[name])
 
@@ -99,6 +102,7 @@ _DEFAULTS: Final = {
     "include-outbound-ports": "",
     "exclude-outbound-ports": "",
     "exclude-interfaces": "",
+    "reroute-interfaces": "",
 }
 
 

@@ -6,7 +6,7 @@ the proxy's calls are let through, and exclusions come before inclusions.
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 
 from weft_core.names import HBONE_PORT
@@ -84,7 +84,7 @@ def capture_rules(settings: CaptureSettings, version: IpVersion) -> CaptureRules
     """The rules for connections into the pod, and out of it or within it."""
     first = tuple(_uncaptured(settings))
     return CaptureRules(
-        prerouting=(*first, *_inbound(settings)),
+        prerouting=(*first, *_of_virtual_machines(settings, version), *_inbound(settings)),
         output=(*first, *_own_connections(settings, version), *_outbound(settings, version)),
     )
 
@@ -93,6 +93,25 @@ def _uncaptured(settings: CaptureSettings) -> Iterable[Rule]:
     if settings.exclude_interfaces:
         yield _pass("excluded interfaces", Match(interfaces=tuple(sorted(settings.exclude_interfaces))))
     yield _pass("not TCP, DNS over UDP included", Match(not_tcp=True))
+
+
+def _of_virtual_machines(settings: CaptureSettings, version: IpVersion) -> Iterable[Rule]:
+    """What comes in from a virtual machine is on its way out of the pod, so the rules for outbound connections hold.
+
+    Istio knows no exclusion here; an excluded address or port is excluded for all of the pod.
+    """
+    if not settings.reroute_interfaces:
+        return
+    interfaces = tuple(sorted(settings.reroute_interfaces))
+    for rule in (*_excluded_ports(settings), *_outbound(settings, version)):
+        name = f"{rule.name}, from virtual machines"
+        yield replace(rule, name=name, match=replace(rule.match, interfaces=interfaces))
+    yield _pass("all else from virtual machines", Match(interfaces=interfaces))
+
+
+def _excluded_ports(settings: CaptureSettings) -> Iterable[Rule]:
+    if settings.exclude_outbound_ports:
+        yield _pass("excluded outbound ports", Match(ports=tuple(sorted(settings.exclude_outbound_ports))))
 
 
 def _inbound(settings: CaptureSettings) -> Iterable[Rule]:
@@ -114,8 +133,7 @@ def _own_connections(settings: CaptureSettings, version: IpVersion) -> Iterable[
     Applications reach their own pod directly, unless loopback addresses are among the included ones. Istio has the
     rule for that a second time, for the proxy's group; after the first one it could never match.
     """
-    if settings.exclude_outbound_ports:
-        yield _pass("excluded outbound ports", Match(ports=tuple(sorted(settings.exclude_outbound_ports))))
+    yield from _excluded_ports(settings)
     yield _pass(
         "inbound connections on their way to the application",
         Match(interfaces=(LOOPBACK_INTERFACE,), source=version.passthrough_source),

@@ -41,6 +41,8 @@ class CaptureSettings:
     exclude_inbound_ports: frozenset[int] = frozenset()
     """In addition to `PROXY_PORTS`."""
     exclude_interfaces: frozenset[str] = frozenset()
+    reroute_interfaces: frozenset[str] = frozenset()
+    """Of virtual machines behind the pod: what comes in by them is captured as if the pod itself had sent it."""
 
     def __post_init__(self) -> None:
         """Refuse what a ruleset could not contain."""
@@ -53,7 +55,7 @@ class CaptureSettings:
             *self.exclude_inbound_ports,
         ):
             check_port(port)
-        for interface in self.exclude_interfaces:
+        for interface in self.exclude_interfaces | self.reroute_interfaces:
             check_interface(interface)
 
 

@@ -14,8 +14,9 @@ from weft_core.model.base import nearest
 from weft_core.model.mistake import describe, one_line
 from weft_core.offline import TEMPLATES_ANNOTATION
 from weft_core.problems import Code, ObjectRef, Problem, Severity
+from weft_injector.capture.annotations import NAMES as TRAFFIC_NAMES
 from weft_injector.capture.annotations import PREFIX as TRAFFIC
-from weft_injector.settings import Traffic
+from weft_injector.capture.annotations import REROUTE
 
 OWN: Final = "weft.dev/"
 SIDECAR: Final = "sidecar.istio.io/"
@@ -30,7 +31,6 @@ MERGE_METRICS: Final = "prometheus.istio.io/merge-metrics"
 REWRITE_PROBES: Final = f"{SIDECAR}rewriteAppHTTPProbers"
 BEFORE_PROXY: Final = f"{SIDECAR}init-containers-before-proxy"
 """Names of init containers that are to start before the proxy does."""
-_REROUTE: Final = "istio.io/reroute-virtual-interfaces"
 BOOLEAN_FIX: Final = 'write "true" or "false"'
 
 _READ: Final = (
@@ -70,7 +70,7 @@ def _names() -> Iterator[str]:
     """Names of options, as Istio writes them. The template is none: a gateway is known everywhere by Istio's name."""
     yield from (f"{SIDECAR}{name}" for name in _READ)
     yield from (f"{READINESS}{name}" for name in _READINESS)
-    yield from Traffic().annotations()
+    yield from TRAFFIC_NAMES
     yield from (PROXY_CONFIG, MERGE_METRICS)
 
 
@@ -128,7 +128,7 @@ class Annotations:
 
     def traffic(self) -> dict[str, str]:
         """What the pod itself says of capture, Weft's spellings included."""
-        return {name: value for name, value in self.values.items() if name.startswith(TRAFFIC)}
+        return {name: value for name, value in self.values.items() if name.startswith(TRAFFIC) or name == REROUTE}
 
     def path(self, name: str) -> str:
         """The field's path, as the pod spells it."""
@@ -139,11 +139,7 @@ class Annotations:
         if name in _KNOWN or name in _OWN_SPELLING or name in _NOT_OPTIONS or name.startswith(TRAFFIC):
             return
         prefix, _, rest = name.rpartition("/")
-        if name == _REROUTE:
-            if self.values[name].strip():
-                message = "traffic of virtual machines would be taken for traffic to this pod, not from it"
-                self.refuse(name, message, "remove the annotation")
-        elif name in _OTHERS_WITHOUT_EFFECT or (f"{prefix}/" == SIDECAR and rest in _WITHOUT_EFFECT):
+        if name in _OTHERS_WITHOUT_EFFECT or (f"{prefix}/" == SIDECAR and rest in _WITHOUT_EFFECT):
             self.warn(
                 name, "Weft does not support this annotation; it has no effect", "remove it", Code.UNSUPPORTED_FIELD
             )

@@ -70,7 +70,7 @@ def test_an_empty_list_of_included_ones_is_nothing() -> None:
         ("excludeInterfaces", "eth+", "in full"),
         ("excludeInterfaces", 'eth0" accept; #', "in full"),
         ("excludeInterfaces", "a-name-of-16-byte", "in full"),
-        ("kubevirtInterfaces", "net1", "remove"),
+        ("kubevirtInterfaces", "net*", "in full"),
     ],
 )
 def test_a_mistake_names_annotation_and_fix_and_nothing_is_guessed(name: str, value: str, fix: str) -> None:
@@ -107,7 +107,26 @@ def test_settings_refuse_what_would_break_out_of_a_quoted_name(name: str) -> Non
         CaptureSettings(exclude_interfaces=frozenset({name}))
 
 
-def test_no_interface_of_virtual_machines_is_no_mistake() -> None:
-    settings, problems = capture_settings({"traffic.sidecar.istio.io/kubevirtInterfaces": ""}, pod=ObjectRef())
+@pytest.mark.parametrize(
+    ("annotations", "expected"),
+    [
+        ({"traffic.sidecar.istio.io/kubevirtInterfaces": "net1, net2"}, {"net1", "net2"}),
+        ({"istio.io/reroute-virtual-interfaces": "net2"}, {"net2"}),
+        ({"traffic.sidecar.istio.io/kubevirtInterfaces": "", "istio.io/reroute-virtual-interfaces": ""}, set()),
+        (
+            {"traffic.sidecar.istio.io/kubevirtInterfaces": "net1", "istio.io/reroute-virtual-interfaces": "net2"},
+            {"net1", "net2"},
+        ),
+    ],
+)
+def test_interfaces_of_virtual_machines_have_two_names(annotations: dict[str, str], expected: set[str]) -> None:
+    settings, problems = capture_settings(annotations, pod=ObjectRef())
     assert settings is not None
+    assert settings.reroute_interfaces == expected
     assert problems == ()
+
+
+def test_a_mistake_is_told_by_the_name_that_was_written() -> None:
+    settings, (problem,) = capture_settings({"istio.io/reroute-virtual-interfaces": "net*"}, pod=ObjectRef())
+    assert settings is None
+    assert problem.path == "metadata.annotations[istio.io/reroute-virtual-interfaces]"

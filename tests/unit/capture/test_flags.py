@@ -15,6 +15,7 @@ networks = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).flatmap(
     lambda address: st.integers(0, address.max_prefixlen).map(lambda n: ip_network(f"{address}/{n}", strict=False))
 )
 cidrs = st.lists(networks, max_size=3).map(tuple)
+interfaces = st.frozensets(st.from_regex(r"[a-z0-9]{1,15}", fullmatch=True), max_size=3)
 settings = st.builds(
     CaptureSettings,
     outbound_port=st.integers(1, 65535),
@@ -27,7 +28,8 @@ settings = st.builds(
     exclude_outbound_ports=ports,
     include_inbound_ports=st.none() | ports,
     exclude_inbound_ports=ports,
-    exclude_interfaces=st.frozensets(st.from_regex(r"[a-z0-9]{1,15}", fullmatch=True), max_size=3),
+    exclude_interfaces=interfaces,
+    reroute_interfaces=interfaces,
 )
 
 

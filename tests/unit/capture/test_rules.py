@@ -144,6 +144,25 @@ def test_excluded_interfaces_go_past_the_proxy_both_ways() -> None:
     assert leaving(Packet(), settings) is OUTBOUND
 
 
+def test_what_comes_in_from_virtual_machines_is_outbound() -> None:
+    settings = CaptureSettings(
+        reroute_interfaces=frozenset({"net1"}),
+        include_outbound_cidrs=(ip_network("10.0.0.0/8"),),
+        exclude_outbound_cidrs=(ip_network("10.9.0.0/16"),),
+        exclude_outbound_ports=frozenset({25}),
+    )
+
+    def sent(destination: str, port: int = 80, interface: str = "net1") -> Verdict:
+        packet = Packet(interface=interface, destination=destination, port=port)
+        return walk(capture_rules(settings, IpVersion.V4).prerouting, packet, IpVersion.V4)
+
+    assert sent("10.1.0.1") is OUTBOUND
+    assert sent("10.9.0.1") is RETURN
+    assert sent("10.1.0.1", 25) is RETURN
+    assert sent("192.0.2.1") is RETURN, "not inbound either"
+    assert sent("10.1.0.1", interface="eth0") is INBOUND
+
+
 def test_excluded_outbound_ports() -> None:
     settings = CaptureSettings(exclude_outbound_ports=frozenset({25}), include_outbound_ports=frozenset({25, 80}))
     assert {port: leaving(Packet(port=port), settings) for port in (25, 80)} == {25: RETURN, 80: OUTBOUND}

@@ -117,7 +117,8 @@ def test_the_mesh_says_first_the_pod_last(injected: Injected, proxy_of: Callable
         ("readiness.status.sidecar.istio.io/periodSeconds", "-1"),
         ("traffic.sidecar.istio.io/excludeInboundPorts", "http"),
         ("weft.dev/includeOutboundIPRanges", "10.0.0.0/99"),
-        ("traffic.sidecar.istio.io/kubevirtInterfaces", "net1"),
+        ("traffic.sidecar.istio.io/kubevirtInterfaces", "net*"),
+        ("istio.io/reroute-virtual-interfaces", "a b"),
         ("proxy.istio.io/config", "concurrency: lots"),
         ("proxy.istio.io/config", "concurency: 1"),
         ("proxy.istio.io/config", "a: ["),
@@ -191,11 +192,10 @@ def test_a_config_may_be_json(injected: Injected, proxy_of: Callable[[Pod], Pod]
     assert "5" in proxy_of(found)["args"]
 
 
-def test_virtual_machines_behind_the_pod_are_refused_by_either_name(inject: Inject) -> None:
+def test_virtual_machines_behind_the_pod_are_captured_by_either_name(injected: Injected) -> None:
     for name in ("istio.io/reroute-virtual-interfaces", "traffic.sidecar.istio.io/kubevirtInterfaces"):
-        [problem] = inject(with_annotations({name: "net1"})).errors
-        assert problem.path == f"metadata.annotations[{name}]"
-    assert inject(with_annotations({"istio.io/reroute-virtual-interfaces": ""})).problems == ()
+        found = injected(with_annotations({name: "net1"}))
+        assert found["spec"]["initContainers"][0]["args"] == ["redirect", "--reroute-interfaces=net1"]
 
 
 def test_an_empty_value_says_nothing(injected: Injected) -> None:
