@@ -1,6 +1,5 @@
 """Certificates of a cluster, put together: the root, what is signed by it, and how it reaches those who trust it."""
 
-import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from datetime import timedelta
@@ -8,6 +7,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from weft_cli.serve.conditional import while_wanted
 from weft_cli.serve.options import Role
 from weft_core.model.kubernetes import Pod
 from weft_core.registry import Key
@@ -24,9 +24,6 @@ from weft_injector.renewer import SystemClock
 from weft_injector.serving import ServingCertificate, ServingMaterial, ServingOptions, reload, webhook_context
 from weft_injector.settings import ClusterFeatures, InjectionSettings
 from weft_kube.client import Api
-
-_LOOK = 1.0
-"""Seconds between two looks at the settings."""
 
 Part = tuple[Callable[[], Coroutine[Any, Any, object]], str]
 """A part that runs for ever, and its name."""
@@ -102,8 +99,8 @@ class Certificates:
     def everybodys(self, roles: frozenset[Role]) -> tuple[Part, ...]:
         """What runs on every replica."""
         parts: list[Part] = [(self.root.run, "root"), (self.serving.run, "serving certificate")]
-        if Role.INJECTOR in roles and self._features().pod_certificates:
-            parts.append((self._signer.run, "signer"))
+        if Role.INJECTOR in roles:
+            parts.append((self._sign, "signer"))
         return tuple(parts)
 
     def leaders(self, roles: frozenset[Role]) -> tuple[Callable[[], Awaitable[None]], ...]:
@@ -113,19 +110,10 @@ class Certificates:
             return always
         return (*always, self.bundles.lead, self._keep_secrets)
 
+    async def _sign(self) -> None:
+        """Answer pod certificate requests while the API server has them: it may be upgraded."""
+        await while_wanted(lambda: self._features().pod_certificates, self._signer.run)
+
     async def _keep_secrets(self) -> None:
         """Look after workloads' Secrets while they are the way: the settings may change, and the rights with them."""
-        keeping: asyncio.Task[None] | None = None
-        try:
-            while True:
-                wanted = not self._settings().pod_certificates(self._features())
-                if wanted and keeping is None:
-                    keeping = asyncio.create_task(self._keeper.lead(), name="workload Secrets")
-                elif keeping is not None and (keeping.done() or not wanted):
-                    keeping.cancel()
-                    await asyncio.gather(keeping, return_exceptions=not wanted)
-                    keeping = None
-                await asyncio.sleep(_LOOK)
-        finally:
-            if keeping is not None:
-                keeping.cancel()
+        await while_wanted(lambda: not self._settings().pod_certificates(self._features()), self._keeper.lead)
