@@ -106,8 +106,9 @@ class Service:
     origins: tuple[ObjectRef, ...] = ()
 
     def port(self, number: int) -> ServicePort | None:
-        """The port with this number."""
-        return next((port for port in self.ports if port.number == number), None)
+        """The port with this number. Where TCP and UDP share it, as for DNS, it is TCP's: Envoy is given no other."""
+        found = [port for port in self.ports if port.number == number]
+        return min(found, key=lambda port: port.protocol is Protocol.UDP, default=None)
 
     def exported_to(self, namespace: str) -> bool:
         """Whether clients in `namespace` may see it."""

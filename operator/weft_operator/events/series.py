@@ -41,7 +41,7 @@ class Happening:
     def event_name(self) -> str:
         """The Event's name: the same for the same thing, whoever notes it."""
         digest = blake2b(f"{self.uid}\0{self.reason}\0{self.note}".encode(), digest_size=8).hexdigest()
-        return f"{self.name[:NAME]}.{digest}"
+        return f"{self.name[:NAME].rstrip('-.')}.{digest}"  # cut off, it must not end in the middle of a label
 
     def body(self, instance: str, wall: datetime) -> dict[str, Any]:
         """The Event, as it is created. `instance` is the replica that notes it."""

@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from weft_kube.client import Api
 from weft_kube.errors import AlreadyExists, NotFound, Unavailable
 from weft_kube.login import Login
 from weft_kube.resource import PODS, Resource
 from weft_operator.events import EventRecorder, Happening
-from weft_operator.events.series import NOTE, REPEAT, Series, repetition
+from weft_operator.events.series import NAME, NOTE, REPEAT, Series, repetition
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HAPPENING = Happening(
@@ -62,6 +64,14 @@ def test_events_are_within_the_apis_limits() -> None:
     assert len(body["note"]) == NOTE
     assert len(body["reportingInstance"]) == 128
     assert body["eventTime"] == "2026-01-01T12:00:00.000000Z"
+
+
+@pytest.mark.parametrize("sign", ["-", ".", ".-"])
+def test_a_name_that_is_cut_off_is_a_name(sign: str) -> None:
+    """Each label of an object's name ends with a letter or digit; the API server refuses it otherwise."""
+    name = replace(HAPPENING, name=f"{'n' * (NAME - len(sign))}{sign}more").event_name
+    assert not {label[-1:] for label in name.split(".")} & {"-", ""}
+    assert name.startswith("nnn")
 
 
 def test_events_about_cluster_scoped_objects_are_in_the_default_namespace() -> None:

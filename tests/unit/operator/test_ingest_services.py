@@ -192,6 +192,22 @@ def test_app_protocol_goes_before_the_ports_name(cluster: Cluster, port: dict[st
     assert found.ports[0].protocol is expected
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_tcp_and_udp_may_share_a_number(cluster: Cluster, turned: bool) -> None:
+    """As kube-dns does, with UDP first."""
+    ports = [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]
+    cluster.service(ports=ports[::-1] if turned else ports)
+    cluster.put(
+        "EndpointSlice",
+        "web-1",
+        {"kubernetes.io/service-name": "web"},
+        addressType="IPv4",
+        endpoints=[endpoint("10.0.0.1")],
+        ports=[{"name": "dns", "port": 5354, "protocol": "UDP"}, {"name": "dns-tcp", "port": 5353, "protocol": "TCP"}],
+    )
+    assert cluster.addresses(53) == [("10.0.0.1", 5353)]
+
+
 def test_a_port_without_name_has_slices_with_a_port_without_name(cluster: Cluster) -> None:
     cluster.service(ports=[{"port": 80, "targetPort": 8080}])
     cluster.put(
