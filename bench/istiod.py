@@ -3,9 +3,9 @@
     PYTHONPATH=.:tests/cluster python -m bench.istiod --istiod PATH [--sidecars 100] [--rounds 3] [--json FILE]
 
 PATH is a `pilot-discovery`; docs/performance.md says how to make one. Both are logged in as a pod is, run with all that
-they do, sign with the same root, and serve the same simulated sidecars over mutual TLS. A third row is istiod without
-what holds it back on purpose: it gathers changes for 100 ms, and lets only so many sidecars in per second. Needs Linux,
-and root.
+they do, sign with the same root, and serve the same simulated sidecars over mutual TLS. istiod is measured twice: as it
+comes, gathering changes for 100 ms, and without that. What it also does, refuse sidecars beyond so many per second, is
+off in both: they would have to come again. Needs Linux, and root.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from pathlib import Path
 from bench.cluster_ingest import ROOT
 from bench.cluster_mesh import SERVICE_ACCOUNT, ClusterMesh, pod_labels, pod_name
 from bench.mesh import NAMESPACES, address, namespace
-from bench.replicas import Replica, free_port, log_in
+from bench.replicas import Replica, Usage, free_port, log_in
 from bench.sidecars import ORDER, Identity
 from bench.xds_push import Sidecars
 from bringup import ControlPlane
@@ -37,6 +37,9 @@ from weft_injector.ca.keys import certificates_pem, private_key_pem
 from weft_xds.types import VHDS
 
 TRUST_DOMAIN = "cluster.local"
+SETTLED = 0.03
+"""Seconds of CPU in one second, below which a control plane has done what a start leaves to do."""
+LONGEST = 60.0
 REST = 5.0
 """Seconds over which a control plane is looked at that has nothing to do."""
 PAUSE = 0.2
@@ -89,6 +92,8 @@ class Round:
     synchronised: float
     synchronised_cpu: float
     synchronised_bytes: int
+    settled_cpu: float
+    settled_memory: int
     endpoint: Change
     route: Change
     memory: int
@@ -137,15 +142,20 @@ class Comparison:
         self._mesh = mesh
         self._environments: dict[str, dict[str, str]] = {}
         self._identities = scratch / "identities.json"
+        self._roots = scratch / "cacerts"
 
     async def prepare(self, compared: Sequence[Program]) -> None:
         """Write the mesh, the accounts, the root, and the sidecars' certificates."""
         self._cluster.kubectl("apply", "--server-side", "-f", ROOT / "charts/weft/files/crds")
         await self._mesh.fill()
         authority = Authority.self_made(trust_domain=TRUST_DOMAIN, now=datetime.now(UTC))
+        files = _cacerts(authority)
+        self._roots.mkdir()
+        for name, content in files.items():
+            (self._roots / name).write_bytes(content)
         for each in {program.name: program for program in compared}.values():
             self._environments[each.name] = log_in(self._cluster, self._scratch / each.name, each.namespace, each.name)
-            self._cluster.apply(_cacerts(authority), namespace=each.namespace)
+            self._cluster.apply(_secret(files), namespace=each.namespace)
         folders = [_certificate(authority, namespace(number), self._scratch) for number in range(NAMESPACES)]
         identities = [_sidecar(number, folders[number % NAMESPACES]) for number in range(self._options.sidecars)]
         self._identities.write_text(json.dumps([asdict(each) for each in identities]))
@@ -163,6 +173,7 @@ class Comparison:
             )
             synced = await sidecars.event("synced")
             synchronised = replica.usage()
+            settled = await _settle(replica)
             endpoint = await self._change(replica, sidecars, self._mesh.change_endpoint)
             route = await self._change(replica, sidecars, self._mesh.change_route)
             changed = replica.usage()
@@ -176,6 +187,8 @@ class Comparison:
             synchronised=synced["at"] - synced["began"],
             synchronised_cpu=synchronised.cpu - started.cpu,
             synchronised_bytes=synced["bytes"],
+            settled_cpu=settled.cpu,
+            settled_memory=settled.memory,
             endpoint=endpoint,
             route=route,
             memory=rested.memory,
@@ -186,6 +199,7 @@ class Comparison:
     @contextmanager
     def _process(self, program: Program, at: Addresses) -> Iterator[Replica]:
         environment = {**self._environments[program.name], "POD_NAME": f"{program.name}-0", **program.settings}
+        environment["ROOT_CA_DIR"] = str(self._roots)  # where istiod's pods have the Secret mounted
         ready = f"http://127.0.0.1:{at.http}/ready"
         log = self._options.logs / f"{program.title.replace(', ', '-')}.log" if self._options.logs else os.devnull
         with tempfile.TemporaryDirectory() as folder, Path(log).open("w") as output:
@@ -208,15 +222,30 @@ class Comparison:
         return Change(delays=tuple(delays), cpu=cpu, bytes=int(statistics.median(received)))
 
 
-def _cacerts(authority: Authority) -> dict[str, object]:
-    """The root, plugged in: Istio's files, which Weft reads too."""
+async def _settle(replica: Replica) -> Usage:
+    """Wait until nothing is left to do behind the first synchronisation: statuses to write, memory to give back."""
+    before = replica.usage()
+    for _ in range(int(LONGEST)):
+        await asyncio.sleep(1)
+        now = replica.usage()
+        if now.cpu - before.cpu < SETTLED:
+            return now
+        before = now
+    return before
+
+
+def _cacerts(authority: Authority) -> dict[str, bytes]:
+    """The root, to plug in: Istio's files, which Weft reads too."""
     certificate = certificates_pem((authority.certificate,))
-    files = {
+    return {
         "ca-cert.pem": certificate,
         "ca-key.pem": private_key_pem(authority.key),
         "cert-chain.pem": certificate,
         "root-cert.pem": authority.bundle.pem,
     }
+
+
+def _secret(files: Mapping[str, bytes]) -> dict[str, object]:
     data = {name: base64.b64encode(content).decode() for name, content in files.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "cacerts"}, "data": data}
 
@@ -272,6 +301,8 @@ _FIGURES: tuple[tuple[str, str, Callable[[Round], float]], ...] = (
     ("first synchronisation", "s", lambda r: r.synchronised),
     ("first synchronisation, CPU", "s", lambda r: r.synchronised_cpu),
     ("first synchronisation", "MB", lambda r: r.synchronised_bytes / 1e6),
+    ("start until settled, CPU", "s", lambda r: r.settled_cpu),
+    ("memory when settled", "MiB", lambda r: r.settled_memory),
     ("endpoint, median", "ms", lambda r: statistics.median(r.endpoint.delays) * 1e3),
     ("endpoint, p99", "ms", lambda r: _p99(r.endpoint.delays) * 1e3),
     ("endpoint, CPU", "ms", lambda r: r.endpoint.cpu * 1e3),
