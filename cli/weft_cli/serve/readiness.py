@@ -11,6 +11,8 @@ from weft_kube.errors import ApiError
 from weft_kube.resource import MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Resource
 
 _PAUSE = 0.2
+_BACK_OFF = 2.0
+"""Seconds without another question after one that the API server did not answer."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -49,6 +51,7 @@ async def _known(api: Api, resource: Resource, release: Release) -> bool:
         found = await api.find(resource, release.cluster_name)
     except ApiError as fault:
         _log.warning("webhooks_unread", reason=str(fault))
+        await asyncio.sleep(_BACK_OFF)
         return False
     webhooks = found.get("webhooks") or () if found else ()
     return all(webhook["clientConfig"].get("caBundle") for webhook in webhooks)

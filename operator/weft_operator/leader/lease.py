@@ -84,7 +84,7 @@ class Leader:
         renewal = asyncio.ensure_future(self._renew())
         try:
             done, _ = await asyncio.wait([renewal, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            while not (renewal in done or any(task.exception() for task in done)):
+            while not (renewal in done or any(not task.cancelled() and task.exception() for task in done)):
                 # a work that has nothing left to do is no reason to stop the others
                 rest = [task for task in tasks if not task.done()]
                 done, _ = await asyncio.wait([renewal, *rest], return_when=asyncio.FIRST_COMPLETED)

@@ -39,6 +39,8 @@ class Peers:
         self._local = local
         self._addresses = addresses
         self._session: aiohttp.ClientSession | None = None
+        self._silent: set[str] = set()
+        """Addresses of which it was told that they do not answer: they are asked several times a second."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
@@ -53,6 +55,7 @@ class Peers:
     async def ask(self, generations: Mapping[ObjectRef, int]) -> Tally:
         """The progress of objects at these generations. Never raises for what a peer does."""
         addresses = self._addresses()
+        self._silent &= set(addresses)
         question = Question(objects=tuple(address_of(ref) for ref in tuple(generations)[:MOST]))
         answers = await asyncio.gather(*(self._ask(address, question) for address in addresses))
         # The own answer last: what the others have seen meanwhile, this replica has most likely seen as well.
@@ -65,10 +68,14 @@ class Peers:
         try:
             async with self._session.post(f"http://{address}{PATH}", data=msgspec.json.encode(question)) as response:
                 response.raise_for_status()
-                return msgspec.json.decode(await response.read(), type=Answer)
+                answer = msgspec.json.decode(await response.read(), type=Answer)
         except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError) as error:
-            _log.warning("peer_silent", address=address, error=str(error) or type(error).__name__)
+            if address not in self._silent:
+                self._silent.add(address)
+                _log.warning("peer_silent", address=address, error=str(error) or type(error).__name__)
             return None
+        self._silent.discard(address)
+        return answer
 
 
 def tally(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from weft_cli.serve import readiness as readiness_module
 from weft_cli.serve.address import split_address
 from weft_cli.serve.cluster import leafs
 from weft_cli.serve.options import ClusterOptions, Role, parse_roles
@@ -98,7 +99,9 @@ def test_a_replica_is_ready_when_nothing_is_missing_and_not_while_it_ends() -> N
     assert not readiness.ready
 
 
-async def test_webhooks_are_known_once_all_of_them_have_our_roots() -> None:
+async def test_webhooks_are_known_once_all_of_them_have_our_roots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readiness_module, "_BACK_OFF", 0.01)
+
     def configuration(*bundles: str) -> dict[str, Any]:
         return {"webhooks": [{"clientConfig": {"caBundle": bundle}} for bundle in bundles]}
 

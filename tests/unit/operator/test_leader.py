@@ -149,6 +149,22 @@ async def test_a_work_that_ends_leaves_the_others_alone() -> None:
     assert not active
 
 
+async def test_a_work_that_cancels_itself_ends_neither_the_others_nor_the_candidacy() -> None:
+    server, active = Server(), list[str]()
+    one = Replica(server, "one", active)
+
+    async def gives_up() -> None:
+        raise asyncio.CancelledError
+
+    task = asyncio.create_task(one.leader.run(gives_up, one.work))
+    await until(lambda: active)
+    await asyncio.sleep(5 * FAST.retry)
+    assert active == ["one"]
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_work_that_fails_ends_the_candidacy_with_its_error() -> None:
     server = Server()
 

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import ClientSession, web
+from structlog.testing import capture_logs
 
 from weft_core.problems import ObjectRef
 from weft_core.progress import Progress
@@ -88,6 +89,20 @@ async def test_people_may_ask_too() -> None:
             assert response.status == 413
     (told,) = found["objects"]
     assert (told["generation"], told["acknowledged"], told["total"]) == (3, 1, 2)
+
+
+async def test_silence_is_told_once_until_it_ends() -> None:
+    there: list[str] = ["127.0.0.1:1"]
+    async with Peers(local(Progress()), lambda: there) as peers:
+        with capture_logs() as logs:
+            for _ in range(3):
+                await peers.ask({REF: 3})
+            assert [entry["event"] for entry in logs] == ["peer_silent"]
+            there.clear()
+            await peers.ask({REF: 3})
+            there.append("127.0.0.1:1")
+            await peers.ask({REF: 3})
+    assert [entry["event"] for entry in logs] == ["peer_silent"] * 2
 
 
 def test_an_object_that_a_replica_leaves_out_is_not_counted_as_taken() -> None:
