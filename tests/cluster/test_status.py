@@ -1,9 +1,9 @@
-"""Status on a real API server: conditions that kubectl waits for, Events, and leaders that take turns."""
+"""Status on a real API server: conditions that kubectl waits for, Events, and pods without their sidecar."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,9 @@ from weft_core.proxy import ProxyId, ProxyKind
 from weft_core.registry import Registry
 from weft_kube.client import Api
 from weft_kube.login import Login, login
-from weft_kube.resource import CLUSTER_ROLES, LEASES
 from weft_operator.coverage import CoverageWatch, Scope
 from weft_operator.events import EventRecorder
 from weft_operator.ingest.run import Ingest, IngestOptions
-from weft_operator.leader import Leader, Timing
 from weft_operator.status.findings import View
 from weft_operator.status.peers import Peers
 from weft_operator.status.replica import Local
@@ -34,7 +32,6 @@ from weft_xds.wire import Request
 CRDS = Path(__file__).parents[2] / "charts/weft/files/crds"
 SECONDS = 20.0
 """For anything to happen; what is measured is far below."""
-HURRIED = Timing(lease=3.0, renew=2.0, retry=0.3)
 
 Outage = Callable[[], AbstractContextManager[None]]
 
@@ -368,86 +365,3 @@ async def test_a_pod_without_its_sidecar_is_marked(api_server: Cluster, shop: st
                     break
                 await asyncio.sleep(0.1)
     assert "web-0" in found
-
-
-class Candidate:
-    """A replica that stands for election; `active` holds the names of those whose work runs."""
-
-    def __init__(self, api: Api, namespace: str, name: str, active: set[str], owner: dict[str, Any] | None = None):
-        self.name = name
-        self._active = active
-        self.leader = Leader(api, name="weft", namespace=namespace, identity=name, owner=owner, timing=HURRIED)
-
-    async def work(self) -> None:
-        assert not self._active, "two lead at once"
-        self._active.add(self.name)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self._active.discard(self.name)
-
-
-async def test_leaders_take_turns_and_a_lease_is_given_back(api_server: Cluster, namespace: str) -> None:
-    active: set[str] = set()
-    async with api_of(api_server) as (api, _):
-        one, two = (Candidate(api, namespace, name, active) for name in ("one", "two"))
-        async with running(two.leader.run(two.work)):
-            async with running(one.leader.run(one.work)):
-                await until(lambda: active)
-                first = next(iter(active))
-                await asyncio.sleep(HURRIED.lease + 1)
-                assert active == {first}, "a leader stays one"
-            if first == "one":  # it has given the Lease back: nobody waits for it to run out
-                began = time.monotonic()
-                await until(lambda: active == {"two"})
-                assert time.monotonic() - began < HURRIED.lease / 2
-            assert two.leader.leading
-        assert not active
-        lease = await api.get(LEASES, "weft", namespace)
-        assert not lease["spec"].get("holderIdentity")
-
-
-async def test_a_leader_without_an_api_server_stops_its_work_in_time(
-    api_server: Cluster, namespace: str, outage: Outage
-) -> None:
-    active: set[str] = set()
-    async with api_of(api_server) as (api, _):
-        one = Candidate(api, namespace, "one", active)
-        async with running(one.leader.run(one.work)):
-            await until(lambda: active)
-            stopping = outage()
-            began = time.monotonic()
-            await asyncio.to_thread(stopping.__enter__)
-            await until(lambda: not active)
-            assert time.monotonic() - began < HURRIED.lease
-            await asyncio.to_thread(stopping.__exit__, None, None, None)
-            await until(lambda: active)
-
-
-async def test_a_fault_of_the_work_ends_the_candidacy_and_frees_the_lease(api_server: Cluster, namespace: str) -> None:
-    async def fails() -> None:
-        raise RuntimeError("broken")
-
-    async with api_of(api_server) as (api, _):
-        leader = Leader(api, name="weft", namespace=namespace, identity="one", timing=HURRIED)
-        with pytest.raises(RuntimeError, match="broken"):
-            await asyncio.wait_for(leader.run(fails), SECONDS)
-        lease = await api.get(LEASES, "weft", namespace)
-        assert not lease["spec"].get("holderIdentity")
-
-
-async def test_the_lease_goes_with_its_owner(api_server: Cluster, namespace: str) -> None:
-    async with api_of(api_server) as (api, _):
-        body = {"apiVersion": CLUSTER_ROLES.api_version, "kind": "ClusterRole", "metadata": {"name": namespace}}
-        role = await api.create(CLUSTER_ROLES, body)
-        owner = {"apiVersion": body["apiVersion"], "kind": "ClusterRole", "name": namespace}
-        active: set[str] = set()
-        one = Candidate(api, namespace, "one", active, {**owner, "uid": role["metadata"]["uid"]})
-        async with running(one.leader.run(one.work)):
-            await until(lambda: active)
-        await api.delete(CLUSTER_ROLES, namespace)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SECONDS):
-                while await api.find(LEASES, "weft", namespace):
-                    await asyncio.sleep(0.2)
-        assert await api.find(LEASES, "weft", namespace) is None
