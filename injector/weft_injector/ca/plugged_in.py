@@ -98,10 +98,12 @@ def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 def _check_may_sign(certificate: x509.Certificate, *, certificates_below: int, now: datetime) -> None:
     """Raise `CertificateFault` unless the certificate is a CA's, valid now, and may have so many CAs below it."""
     name = subject_text(certificate)
-    if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not begins <= now < ends:
+        fix = "replace it" if now >= ends else "wait until then, or correct the clock of one of the two machines"
         raise CertificateFault(
-            f"the CA certificate {name} is valid from {certificate.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ} "
-            f"to {certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}, not now; replace it"
+            f"the CA certificate {name} is valid from {begins:%Y-%m-%dT%H:%M:%SZ} to {ends:%Y-%m-%dT%H:%M:%SZ}, "
+            f"not now; {fix}"
         )
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value

@@ -36,6 +36,8 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 _TRUST_OFTEN = timedelta(hours=1)
 """How often the Secrets are read although no watch says that they changed, and the leader looks after them."""
+_MEND_OFTEN = timedelta(minutes=1)
+"""How often an unusable root is looked at again: one whose maker's clock is ahead becomes valid without a change."""
 _RETRY = timedelta(seconds=5)
 _OWNER_OFTEN = timedelta(seconds=10)
 """How often the release's ClusterRole is looked at."""
@@ -72,6 +74,7 @@ class RootKeeper:
         self._in_force: InForce | None = None
         self._changed = asyncio.Condition()
         self._stale = asyncio.Event()
+        self._fault = ""
 
     @property
     def authority(self) -> Authority:
@@ -108,12 +111,18 @@ class RootKeeper:
                 try:
                     await self._refresh()
                 except CertificateFault as fault:
-                    self._metrics.root_fault(present=True)
-                    _log.error("root_unusable", reason=str(fault), in_force=_expiry(self.authority))
+                    self._tell_fault(str(fault))
                 except ApiError as fault:
                     _log.warning("root_not_read", reason=str(fault))
                     await self._clock.sleep(_RETRY.total_seconds())
                     self._stale.set()
+
+    def _tell_fault(self, reason: str) -> None:
+        """Once for each reason: the metric stays for as long as the fault does."""
+        self._metrics.root_fault(present=True)
+        if reason != self._fault:
+            _log.error("root_unusable", reason=reason, in_force=_expiry(self.authority))
+        self._fault = reason
 
     async def lead(self) -> None:
         """The leader's part: renews a self-made root before it expires, and ends a replacement that is complete."""
@@ -162,7 +171,7 @@ class RootKeeper:
     async def _wait(self) -> None:
         """Until a Secret has changed, the next phase begins, or it is time to look anyway."""
         until = self.in_force.until
-        wait = _TRUST_OFTEN
+        wait = _MEND_OFTEN if self._fault else _TRUST_OFTEN
         if until is not None:
             wait = min(wait, max(until - self._clock.now(), timedelta()))
         await first_of(self._stale.wait(), self._clock.sleep(wait.total_seconds()))
@@ -180,6 +189,7 @@ class RootKeeper:
                 previous = await self._load_previous(now)
         self._source, self._previous = source, previous
         self._metrics.root_fault(present=False)
+        self._fault = ""
         await self._put(in_force(source.authority, previous, now=now, timing=options.timing))
 
     async def _load_previous(self, now: datetime) -> Previous | None:

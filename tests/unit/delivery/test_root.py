@@ -271,6 +271,22 @@ async def test_a_replaced_root_takes_effect_step_by_step_on_every_replica(
     assert await api.find(SECRETS, "weft-ca-previous", RNS) is None
 
 
+async def test_a_root_from_a_clock_that_is_ahead_is_used_as_soon_as_it_is_valid(
+    api: Api, root: RootKeeper, release: Release, now: datetime, turn: Turn, background: Background
+) -> None:
+    background(root.run())
+    await asyncio.sleep(0.05)
+    ahead = Authority.self_made(trust_domain="cluster.local", now=now + 5 * MINUTE)
+    with capture_logs() as logs:
+        await put(api, ahead, release, "cacerts")
+        await turn(2 * MINUTE)
+    told = [log["reason"] for log in logs if log["event"] == "root_unusable"]
+    assert len(told) == 1, "once, however often it is looked at"
+    assert "wait until then, or correct the clock" in told[0]
+    await turn(3 * MINUTE)
+    assert ahead.certificate in root.authority.bundle.roots
+
+
 async def test_an_unusable_secret_leaves_the_root_in_force_and_is_told(
     api: Api, root: RootKeeper, registry: CollectorRegistry, background: Background, eventually: Eventually
 ) -> None:
