@@ -57,6 +57,21 @@ def resolve_host(host: str, namespace: str, domain: str = DEFAULT_DOMAIN) -> str
     return service_host(host, namespace, domain)
 
 
+def qualified_gateway(name: str, namespace: str) -> str:
+    """A gateway's name in full, as namespace/name.
+
+    `mesh` stays, and a bare name is meant in the object's own namespace. `name.namespace`, with or without a domain
+    behind it, is how Istio began; it still reads any name with a dot so.
+    """
+    if name == MESH_GATEWAY:
+        return name
+    owner, slash, rest = name.rpartition("/")
+    if slash:
+        return f"{namespace}/{rest}" if owner == "." else name
+    rest, dot, owner = name.partition(".")
+    return f"{owner.partition('.')[0]}/{rest}" if dot else f"{namespace}/{name}"
+
+
 def matches_host(pattern: str, host: str) -> bool:
     """Whether `host` is `pattern`, or lies below it where it begins with `*`. `*` alone matches all."""
     if pattern.startswith("*"):

@@ -23,7 +23,7 @@ from weft_core.model.service_entry import ServiceEntry
 from weft_core.model.sidecar import Sidecar
 from weft_core.model.virtual_service import VirtualService
 from weft_core.model.workload_entry import WorkloadEntry
-from weft_core.names import DEFAULT_DOMAIN, MESH_GATEWAY, resolve_host, service_host
+from weft_core.names import DEFAULT_DOMAIN, MESH_GATEWAY, qualified_gateway, resolve_host, service_host
 from weft_core.problems import ObjectRef
 from weft_core.proxy import LocalPorts
 
@@ -114,8 +114,7 @@ def _bucket(host: str, namespace: str, domain: str) -> tuple[str, ...]:
 def _virtual_service(row: Config[VirtualService], domain: str) -> Mapping[str, Iterable[str]]:
     namespace = row.meta.namespace
     gateways = row.spec.gateways or (MESH_GATEWAY,)
-    qualified = (g if g == MESH_GATEWAY or "/" in g else f"{namespace}/{g}" for g in gateways)
     return {
         "host": (bucket for host in row.spec.hosts for bucket in _bucket(host, namespace, domain)),
-        "gateway": tuple(qualified),
+        "gateway": tuple(qualified_gateway(gateway, namespace) for gateway in gateways),
     }

@@ -150,8 +150,9 @@ class WorkloadSelector(Model):
     labels: Labels = Field(EMPTY, description="Labels that a pod must have, all of them.")
 
     def check(self) -> Iterator[Mistake]:
-        """Label selectors compare literally: wildcards are mistakes."""
+        """Label selectors compare literally: wildcards are mistakes. One without labels selects everything."""
         yield from selector_mistakes(self.labels, "labels")
+        yield from _selects_all(self.labels)
 
 
 class PolicySelector(Model):
@@ -160,8 +161,9 @@ class PolicySelector(Model):
     match_labels: Labels = Field(EMPTY, description="Labels that a pod must have, all of them.")
 
     def check(self) -> Iterator[Mistake]:
-        """Label selectors compare literally: wildcards are mistakes."""
+        """Label selectors compare literally: wildcards are mistakes. One without labels selects everything."""
         yield from selector_mistakes(self.match_labels, "matchLabels")
+        yield from _selects_all(self.match_labels)
 
 
 def selector_mistakes(labels: Mapping[str, str], field: str) -> Iterator[Mistake]:
@@ -175,6 +177,16 @@ def selector_mistakes(labels: Mapping[str, str], field: str) -> Iterator[Mistake
                 message="label selectors have no wildcards",
                 fix="write the label's exact value, or leave the selector out to select every workload",
             )
+
+
+def _selects_all(labels: Mapping[str, str]) -> Iterator[Mistake]:
+    if not labels:
+        yield Mistake(
+            severity=Severity.WARNING,
+            code=Code.SCHEMA_WARNING,
+            message="the selector has no labels, so it selects everything in the namespace",
+            fix="add labels, or remove the selector",
+        )
 
 
 _TARGET_GROUPS = {
@@ -202,7 +214,14 @@ class PolicyTargetReference(Model):
                 message="a policy's targets are in its own namespace",
                 fix="remove it, and put the policy into the target's namespace",
             )
-        group = _TARGET_GROUPS.get(self.kind, self.group)
+        if self.kind not in _TARGET_GROUPS:
+            yield Mistake(
+                path=("kind",),
+                message=f"policies are attached to no {self.kind}",
+                fix=f"write one of {', '.join(_TARGET_GROUPS)}",
+            )
+            return
+        group = _TARGET_GROUPS[self.kind]
         if self.group not in ("", group or "core"):
             yield Mistake(
                 path=("group",),

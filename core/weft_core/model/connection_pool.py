@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from weft_core.model.base import Model, OpenModel
+from weft_core.model.base import Model, OpenModel, too_many
 from weft_core.model.mistake import Mistake
 from weft_core.model.scalars import Bool, Duration, DurationOrZero, Int, UInt
 from weft_core.problems import Code, Severity
@@ -60,6 +60,12 @@ class HTTPSettings(OpenModel):
     use_client_protocol: Bool = Field(False, description="Speak what the caller speaks.")
     max_concurrent_streams: Int | None = Field(None, ge=0, le=_INT32, description="Streams in one HTTP/2 connection.")
 
+    def check(self) -> Iterator[Mistake]:
+        """One way to choose the protocol."""
+        yield from super().check()
+        if self.use_client_protocol and self.h2_upgrade_policy is H2UpgradePolicy.UPGRADE:
+            yield from too_many(["h2UpgradePolicy: UPGRADE", "useClientProtocol"])
+
 
 class ConnectionPoolSettings(Model):
     """Limits for connections to a destination."""
@@ -105,6 +111,12 @@ class OutlierDetection(Model):
                 message="consecutiveErrors is deprecated; its successor is consecutive5xxErrors"
                 + (", which is set and wins" if beaten else ""),
                 fix="remove it" if beaten else f"write consecutive5xxErrors: {self.consecutive_errors}",
+            )
+        if self.consecutive_local_origin_failures and not self.split_external_local_origin_errors:
+            yield Mistake(
+                path=("consecutiveLocalOriginFailures",),
+                message="failed connections are counted by themselves only with splitExternalLocalOriginErrors",
+                fix="add splitExternalLocalOriginErrors: true",
             )
         for index, status in enumerate(self.outlier_detection_http_error_codes):
             if not 100 <= status <= 599:

@@ -14,6 +14,7 @@ import msgspec
 
 from weft_core.model import kubernetes as k8s
 from weft_core.model.base import Model
+from weft_core.model.dry_run import dry_run_mistakes
 from weft_core.model.explain import parse
 from weft_core.model.frozen import EMPTY, FrozenDict
 from weft_core.model.guard import Guard, guard_of
@@ -97,6 +98,8 @@ def _mesh(
     spec = document.get("spec")
     parsed, found = parse(model, {} if spec is None else spec, ("spec",))
     mistakes.extend(found)
+    if parsed is not None and meta is not None:
+        mistakes.extend(dry_run_mistakes(parsed, meta.annotations))
     if parsed is None or meta is None or any(m.severity is Severity.ERROR for m in mistakes):
         return _refused(ref, tuple(mistakes), source, line_of)
     return Decoded(

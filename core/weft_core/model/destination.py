@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from weft_core.model.base import Model, PortSelector
 from weft_core.model.frozen import EMPTY
+from weft_core.model.header_value import header_value_mistakes
 from weft_core.model.mistake import Mistake
 from weft_core.model.scalars import FrozenMap, NonEmpty, ServiceHost, UInt, check_header_name
 from weft_core.problems import Severity
@@ -20,6 +21,11 @@ def _operated_header(value: str) -> str:
 
 OperatedHeader = Annotated[str, AfterValidator(_operated_header)]
 """A header's name; of the pseudo headers only `:authority` can be written."""
+
+
+def is_host_header(name: str) -> bool:
+    """Whether writing this header writes the request's host."""
+    return name.lower() in {"host", ":authority"}
 
 
 class Destination(Model):
@@ -38,7 +44,9 @@ class HeaderOperations(Model):
     remove: tuple[str, ...] = Field((), description="Headers to remove.")
 
     def check(self) -> Iterator[Mistake]:
-        """Names to be removed must be header names that Envoy lets go."""
+        """Values are formats that Envoy takes, and names to be removed header names that it lets go."""
+        yield from header_value_mistakes(self.set, "set")
+        yield from header_value_mistakes(self.add, "add")
         for index, name in enumerate(self.remove):
             if not name or name.startswith(":") or name.lower() == "host":
                 yield Mistake(

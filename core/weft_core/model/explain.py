@@ -108,6 +108,8 @@ def _plain_words(kind: str, value: Any, ctx: Mapping[str, Any]) -> tuple[str, st
             return f"{shown} is not a finite number", "write a number"
         case "too_short":
             return "it is empty", "add an entry"
+        case "too_long":
+            return f"it has {ctx['actual_length']} entries", f"keep {ctx['max_length']} at most"
         case "string_too_short":
             return "it is empty", "write a value, or remove it"
         case _:

@@ -110,6 +110,8 @@ def _host_error(text: str) -> str | None:
         return None
     if not is_host(host, wildcard=True):
         return "it is not a host name"
+    if host.startswith("*") and host != "*" and not host.startswith("*."):
+        return "a `*` stands for whole parts of a name"
     if host != "*" and "." not in host:
         return "short names mean nothing outside of the cluster"
     return None

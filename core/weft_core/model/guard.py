@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from weft_core.model.authorization_policy import DRY_RUN_ANNOTATION, Action, AuthorizationPolicy
 from weft_core.model.base import Model, PolicySelector, PolicyTargetReference, field_names
+from weft_core.model.dry_run import TRUE
 from weft_core.model.explain import parse
 from weft_core.model.peer_authentication import PeerAuthentication
 from weft_core.model.request_authentication import RequestAuthentication
@@ -85,7 +86,7 @@ def _refuses_nothing(document: Mapping[Any, Any], spec: Mapping[Any, Any]) -> bo
     metadata = document.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
     trial = annotations.get(DRY_RUN_ANNOTATION) if isinstance(annotations, Mapping) else None
-    return str(trial).lower() == "true" or spec.get("action") == Action.AUDIT.value
+    return str(trial) in TRUE or spec.get("action") == Action.AUDIT.value
 
 
 def _selector(value: object) -> PolicySelector | None:

@@ -1,16 +1,23 @@
 """An HTTP rule of a VirtualService: what is done with the requests that it matches."""
 
+import base64
 from collections.abc import Iterator
 from enum import StrEnum
 
 from pydantic import AliasChoices, Field
 
 from weft_core.model.base import Model, Percent, StringMatch, one_of, regex_mistakes, too_many
-from weft_core.model.destination import Destination, Headers, HTTPRouteDestination, weight_mistakes
+from weft_core.model.destination import (
+    Destination,
+    Headers,
+    HTTPRouteDestination,
+    is_host_header,
+    weight_mistakes,
+)
 from weft_core.model.fault import HTTPFaultInjection
 from weft_core.model.http_match import HTTPMatchRequest
 from weft_core.model.mistake import Mistake
-from weft_core.model.scalars import Bool, Duration, DurationOrZero, Int, NonEmpty, PortNumber, UInt
+from weft_core.model.scalars import Bool, Duration, DurationOrZero, Int, NonEmpty, PortNumber, UInt, is_header_name
 from weft_core.problems import Code, Severity
 
 RETRY_CONDITIONS = frozenset(
@@ -22,6 +29,8 @@ RETRY_CONDITIONS = frozenset(
 )  # fmt: skip
 """Words that `retryOn` may hold, beside status codes: Envoy's x-envoy-retry-on and x-envoy-retry-grpc-on."""
 
+MAX_BODY = 1024 * 1024
+"""Bytes of a fixed body at most."""
 REDIRECT_CODES = frozenset({301, 302, 303, 307, 308})
 METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"])
 
@@ -68,8 +77,15 @@ class HTTPBody(Model):
     bytes_: str | None = Field(None, alias="bytes", description="The body's bytes in base64.")
 
     def check(self) -> Iterator[Mistake]:
-        """Text or bytes."""
+        """Text or bytes, as much as Envoy is told to take."""
         yield from too_many(one_of(self, "string", "bytes_"))
+        size = len((self.string or "").encode())
+        try:
+            size += len(base64.b64decode(self.bytes_ or "", validate=True))
+        except ValueError:
+            yield Mistake(path=("bytes",), message="it is not base64", fix="encode the body in base64, or write string")
+        if size > MAX_BODY:
+            yield Mistake(message=f"the body has {size} bytes", fix="shorten it to 1 MiB")
 
 
 class HTTPDirectResponse(Model):
@@ -90,7 +106,7 @@ class RegexRewrite(Model):
     """Replacement of a part of the path by a regular expression (RE2) with groups."""
 
     match: NonEmpty = Field(description="What is replaced.")
-    rewrite: str = Field("", description=r"The replacement; \1 is the first group.")
+    rewrite: str = Field(description=r"The replacement; \1 is the first group.")
 
     def check(self) -> Iterator[Mistake]:
         """Envoy must take the expression."""
@@ -131,7 +147,7 @@ class HTTPRetry(Model):
                     message=f"`{word}` is not a retry condition",
                     fix="write status codes or words such as 5xx, gateway-error, reset, connect-failure, unavailable",
                 )
-        if not self.attempts and (self.retry_on or self.per_try_timeout or self.retry_remote_localities):
+        if not self.attempts and (self.retry_on or self.per_try_timeout or self.retry_remote_localities is not None):
             yield Mistake(
                 path=("attempts",),
                 message="retries are described and switched off, as attempts is 0",
@@ -167,6 +183,17 @@ class CorsPolicy(Model):
             if method not in METHODS and method != "*":
                 fix = f"write {method.upper()}" if method.upper() in METHODS else "write GET, POST …"
                 yield Mistake(path=("allowMethods", index), message=f"`{method}` is no HTTP method", fix=fix)
+        for field, names in (("allowHeaders", self.allow_headers), ("exposeHeaders", self.expose_headers)):
+            for index, name in enumerate(names):
+                if not is_header_name(name):
+                    yield Mistake(path=(field, index), message=f"`{name}` is not a header name", fix="correct it")
+        for index, origin in enumerate(self.allow_origins):
+            if origin.is_present_match or origin.exact == "":
+                yield Mistake(
+                    path=("allowOrigins", index),
+                    message="the origin is matched with nothing",
+                    fix="write one of exact, prefix and regex",
+                )
         if self.max_age is not None and self.max_age.microseconds:
             yield Mistake(path=("maxAge",), message="maxAge counts whole seconds", fix="write 1s or more")
         if self.allow_origin:
@@ -227,6 +254,7 @@ class HTTPRoute(Model):
             for name in one_of(self, "fault", "rewrite"):
                 yield Mistake(path=(name,), message=f"{name} has no effect on a {action}", fix=f"remove {name}")
         yield from weight_mistakes(self.route)
+        yield from self._check_rewrites()
         if self.mirror and self.mirrors:
             yield from too_many(["mirror", "mirrors"])
         if self.mirror_percent is not None:
@@ -246,6 +274,25 @@ class HTTPRoute(Model):
                 message="a share of copies without a destination",
                 fix="add mirror.host",
             )
+
+    def _check_rewrites(self) -> Iterator[Mistake]:
+        """The host is written once, and the prefix that is replaced is one that was matched."""
+        request = self.headers.request if self.headers else None
+        hosts = [name for name in (*request.set, *request.add) if is_host_header(name)] if request else []
+        if len(hosts) + bool(self.rewrite and self.rewrite.authority) > 1:
+            yield Mistake(
+                path=("headers", "request"),
+                message="the host is written more than once",
+                fix="keep one of rewrite.authority and the header",
+            )
+        if self.redirect is not None and self.redirect.prefix_rewrite:
+            for index, match in enumerate(self.match):
+                if match.uri is not None and match.uri.prefix is None:
+                    yield Mistake(
+                        path=("match", index, "uri"),
+                        message="redirect.prefixRewrite replaces a prefix, and none is matched here",
+                        fix="write uri: {prefix: …}, or redirect.uri",
+                    )
 
     @property
     def is_catch_all(self) -> bool:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from weft_core.model.base import Model, OpenModel, one_of, too_many
+from weft_core.model.base import Model, OpenModel, one_of, same_names, too_many
 from weft_core.model.mistake import Mistake
 from weft_core.model.scalars import Bool, Duration, DurationOrZero, FrozenMap, HeaderName, Int, NonEmpty, Number, UInt
 from weft_core.problems import Code, Severity
@@ -40,6 +40,10 @@ class HTTPCookie(Model):
     path: str = Field("", description="Path for which it is set.")
     ttl: DurationOrZero | None = Field(None, description="Lifetime; 0s makes a session cookie.")
     attributes: tuple[CookieAttribute, ...] = Field((), description="Further attributes.")
+
+    def check(self) -> Iterator[Mistake]:
+        """Each attribute once."""
+        yield from same_names([each.name for each in self.attributes], ("attributes",), "name", "attribute")
 
 
 class RingHash(Model):

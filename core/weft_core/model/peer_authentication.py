@@ -46,7 +46,7 @@ class PeerAuthentication(Model):
     selector: PolicySelector | None = Field(None, description="Workloads; all of the namespace without it.")
     mtls: MutualTLS | None = Field(None, description="For all ports.")
     port_level_mtls: Annotated[Mapping[PortKey, MutualTLS], AfterValidator(FrozenDict)] = Field(
-        NO_MTLS_PORTS, description="For single ports, by the container's (not the Service's) port number."
+        NO_MTLS_PORTS, min_length=1, description="For single ports, by the container's (not the Service's) port number."
     )
 
     def check(self) -> Iterator[Mistake]:

@@ -1,14 +1,29 @@
 """RequestAuthentication (security.istio.io): which JSON web tokens are valid."""
 
 import json
+import re
 from collections.abc import Iterator
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field
 
 from weft_core.model.base import Model, PolicySelector, PolicyTargetReference
 from weft_core.model.mistake import Mistake
-from weft_core.model.scalars import Bool, Duration, HeaderName, NonEmpty
+from weft_core.model.scalars import Bool, Duration, HeaderName, NonEmpty, refuse
+from weft_core.problems import Code, Severity
+
+_CLAIM_HEADER = re.compile(r"[-_A-Za-z0-9]+")
+
+
+def _claim_header(value: str) -> str:
+    if not _CLAIM_HEADER.fullmatch(value):
+        refuse(f"`{value}` is not the name of a header for a claim", "write letters, digits, - and _ only: x-user")
+    return value
+
+
+ClaimHeader = Annotated[str, AfterValidator(_claim_header)]
+"""The name of a header that a claim is written to."""
 
 
 class JWTHeader(Model):
@@ -21,7 +36,7 @@ class JWTHeader(Model):
 class ClaimToHeader(Model):
     """A claim that is passed on as a header."""
 
-    header: HeaderName = Field(description="Name of the header.")
+    header: ClaimHeader = Field(description="Name of the header.")
     claim: NonEmpty = Field(description="Name of the claim; dots go into nested ones.")
 
 
@@ -58,6 +73,14 @@ class JWTRule(Model):
                 good = False
             if not good:
                 yield Mistake(path=("jwksUri",), message=f"`{self.jwks_uri}` is no URL", fix="write https://…")
+        if self.jwks and _has_private_key(self.jwks):
+            yield Mistake(
+                path=("jwks",),
+                severity=Severity.WARNING,
+                code=Code.SCHEMA_WARNING,
+                message="it has a private key, which whoever may read this object can sign tokens with",
+                fix="remove all but the public part, and replace the key",
+            )
         if self.jwks and not _is_jwks(self.jwks):
             yield Mistake(path=("jwks",), message="it is not a JSON web key set", fix='write {"keys": […]}')
         if not (self.issuer or self.jwks or self.jwks_uri):
@@ -93,9 +116,20 @@ def target_mistakes(
         )
 
 
-def _is_jwks(text: str) -> bool:
+def _keys(text: str) -> list[object] | None:
+    """The keys of a JSON web key set; None where it is none."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and isinstance(document.get("keys"), list)
+        return None
+    keys = document.get("keys") if isinstance(document, dict) else None
+    return keys if isinstance(keys, list) else None
+
+
+def _is_jwks(text: str) -> bool:
+    return _keys(text) is not None
+
+
+def _has_private_key(text: str) -> bool:
+    """Whether a key has the member `d`, its private part (RFC 7518, 6.2.2 and 6.3.2)."""
+    return any(isinstance(key, dict) and "d" in key for key in _keys(text) or ())

@@ -23,6 +23,7 @@ _UNITS = {"ns": 0.001, "us": 1.0, "µs": 1.0, "μs": 1.0, "ms": 1e3, "s": 1e6, "
 _DURATION = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h)"
 _DURATION_PART = re.compile(_DURATION)
 _LABEL = r"[A-Za-z0-9](?:[-A-Za-z0-9]*[A-Za-z0-9])?"
+_DNS_LABEL = re.compile(_LABEL)
 _FQDN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 _WILDCARD = re.compile(rf"\*|(?:\*|\*-)?{_LABEL}(?:\.{_LABEL})*\.?|\*(?:\.{_LABEL})+\.?")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -72,6 +73,12 @@ def _duration(value: Any) -> timedelta:
         refuse(f"`{value}` is not a duration", "write a number with a unit: 10ms, 5s, 1m30s, 1h")
 
 
+def _zero_or_more(value: timedelta) -> timedelta:
+    if timedelta() < value < timedelta(milliseconds=1):
+        refuse("the duration is below 1ms", "write 1ms or more, or 0s")
+    return value
+
+
 def _at_least_1ms(value: timedelta) -> timedelta:
     if value < timedelta(milliseconds=1):
         refuse("the duration is below 1ms", "write 1ms or more, or leave the field out")
@@ -82,7 +89,7 @@ _AS_TEXT = (
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "pattern": f"^(?:0|(?:{_DURATION})+)$"}),
 )
-DurationOrZero = Annotated[timedelta, BeforeValidator(_duration), *_AS_TEXT]
+DurationOrZero = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_zero_or_more), *_AS_TEXT]
 """A duration that may be 0 (off, unlimited, a session cookie …)."""
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_at_least_1ms), *_AS_TEXT]
 """A duration of 1 ms or more, as Istio's schema demands nearly everywhere."""
@@ -164,9 +171,19 @@ def _cidr(value: str) -> str:
     return value
 
 
+def is_header_name(text: str) -> bool:
+    """Whether it is a token as RFC 9110 wants header names to be."""
+    return bool(_HEADER_NAME.fullmatch(text))
+
+
+def is_label(text: str) -> bool:
+    """Whether it is one part of a DNS name, as names of ports are."""
+    return len(text) <= 63 and bool(_DNS_LABEL.fullmatch(text))
+
+
 def check_header_name(value: str) -> str:
-    """The value, if it is a token as RFC 9110 wants header names to be."""
-    if not _HEADER_NAME.fullmatch(value):
+    """The value, if it is a header's name."""
+    if not is_header_name(value):
         refuse(f"`{value}` is not a header name", "write letters, digits and hyphens only: x-user-group")
     return value
 

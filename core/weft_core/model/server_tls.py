@@ -10,6 +10,21 @@ from weft_core.model.mistake import Mistake
 from weft_core.model.scalars import Bool, NonEmpty
 from weft_core.problems import Code, Severity
 
+CIPHER_SUITES = frozenset(
+    {
+        "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES128-GCM-SHA256",
+        "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305", "ECDHE-RSA-AES128-SHA",
+        "ECDHE-RSA-AES256-SHA", "AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA", "DES-CBC3-SHA",
+    }
+)  # fmt: skip
+"""BoringSSL's names of the cipher suites of TLS 1.2 and older."""
+
+
+def is_cipher_suite(text: str) -> bool:
+    """Whether Envoy takes it. Expressions (`-ALL`, `[A|B]`) are not looked into."""
+    return text in CIPHER_SUITES or text == "ALL" or not text[:1].isalnum()
+
 
 class ServerTLSMode(StrEnum):
     """Who proves what on a connection to a gateway, or that it passes through."""
@@ -52,7 +67,9 @@ class ServerTLSSettings(Model):
     credential_name: str = Field("", description="Secret with certificate, key and roots.")
     credential_names: tuple[NonEmpty, ...] = Field((), description="One RSA and one ECDSA Secret.")
     ca_cert_credential_name: str = Field("", description="Secret with the roots alone.")
-    tls_certificates: tuple[TLSCertificate, ...] = Field((), description="Several certificates from files.")
+    tls_certificates: tuple[TLSCertificate, ...] = Field(
+        (), max_length=2, description="Several certificates from files."
+    )
     subject_alt_names: tuple[str, ...] = Field((), description="Names of which a client must prove one.")
     verify_certificate_spki: tuple[str, ...] = Field((), description="Accepted hashes of client keys.")
     verify_certificate_hash: tuple[str, ...] = Field((), description="Accepted hashes of client certificates.")
@@ -69,16 +86,32 @@ class ServerTLSSettings(Model):
             "credentialName": self.credential_name,
             "credentialNames": self.credential_names,
             "tlsCertificates": self.tls_certificates,
-            "serverCertificate": self.server_certificate,
+            # Without its key, and beside a Secret, it is passed over, as in Istio.
+            "serverCertificate": self.server_certificate and (self.private_key or not self._secrets),
         }
         return [name for name, value in fields.items() if value]
 
+    @property
+    def _secrets(self) -> bool:
+        return bool(self.credential_name or self.credential_names)
+
+    @property
+    def usable_cipher_suites(self) -> tuple[str, ...]:
+        """The suites that Envoy knows, each once: it would refuse the whole listener for another one."""
+        return tuple(dict.fromkeys(suite for suite in self.cipher_suites if is_cipher_suite(suite)))
+
     def check(self) -> Iterator[Mistake]:
-        """Key material fits the mode."""
+        """Key material fits the mode; versions and cipher suites are such that Envoy takes them."""
         given = self.certificate_fields
+        for index, suite in enumerate(self.cipher_suites):
+            if suite not in self.usable_cipher_suites:
+                yield _passed_over(index, f"Envoy has no cipher suite `{suite}`")
+            elif suite in self.cipher_suites[:index]:
+                yield _passed_over(index, f"`{suite}` is listed twice")
         match self.mode:
             case ServerTLSMode.PASSTHROUGH | ServerTLSMode.AUTO_PASSTHROUGH:
-                for name in given:
+                files = {"privateKey": self.private_key, "caCertificates": self.ca_certificates, "caCrl": self.ca_crl}
+                for name in [*given, *(name for name, value in files.items() if value)]:
                     yield Mistake(
                         path=(name,),
                         severity=Severity.WARNING,
@@ -142,7 +175,12 @@ class ServerTLSSettings(Model):
         if len(given) > 1:
             yield Mistake(message=f"{' and '.join(given)} exclude each other", fix=f"keep one of {', '.join(given)}")
         if self.server_certificate and not self.private_key:
-            yield Mistake(path=("privateKey",), message="the certificate has no key", fix="add privateKey")
+            yield Mistake(
+                path=("privateKey",),
+                severity=Severity.WARNING if self._secrets else Severity.ERROR,
+                message="the certificate has no key" + (", and the Secret's is used" if self._secrets else ""),
+                fix="remove serverCertificate" if self._secrets else "add privateKey",
+            )
         if len(self.credential_names) > 2:
             yield Mistake(path=("credentialNames",), message="more than two Secrets", fix="keep one RSA and one ECDSA")
         secret = self.credential_name or self.credential_names or self.ca_cert_credential_name
@@ -154,3 +192,13 @@ class ServerTLSSettings(Model):
                     message=f"{self.mode} needs roots to verify clients with",
                     fix="add caCertificates, or credentialName",
                 )
+
+
+def _passed_over(index: int, why: str) -> Mistake:
+    return Mistake(
+        path=("cipherSuites", index),
+        severity=Severity.WARNING,
+        code=Code.SCHEMA_WARNING,
+        message=f"{why}, so it is passed over",
+        fix="remove it",
+    )

@@ -9,8 +9,8 @@ from weft_core.model.base import Model, WorkloadSelector
 from weft_core.model.export import ExportTo
 from weft_core.model.mistake import Mistake
 from weft_core.model.port import HTTP_PROTOCOLS, TLS_PROTOCOLS, ServicePort
-from weft_core.model.scalars import Cidr, WildcardHost, is_ip
-from weft_core.model.workload_entry import WorkloadEntry
+from weft_core.model.scalars import Cidr, WildcardHost, is_ip, is_label
+from weft_core.model.workload_entry import NOT_A_PORT_NAME, PORT_NAME_FIX, WorkloadEntry
 from weft_core.problems import Code, Severity
 
 __all__ = ["Location", "Resolution", "ServiceEntry", "ServicePort", "WorkloadEntry", "WorkloadSelector"]
@@ -81,6 +81,19 @@ class ServiceEntry(Model):
             if numbers.setdefault(port.number, index) != index:
                 yield _twice(("ports", index, "number"), str(port.number), numbers[port.number])
 
+            if not is_label(port.name):
+                yield Mistake(
+                    path=("ports", index, "name"), message=NOT_A_PORT_NAME.format(port.name), fix=PORT_NAME_FIX
+                )
+        for index, endpoint in enumerate(self.endpoints):
+            for name in endpoint.ports:
+                if name not in names:
+                    yield Mistake(
+                        path=("endpoints", index, "ports", name),
+                        message=f"the service has no port `{name}`",
+                        fix=f"write one of {', '.join(names)}" if names else "add the port to ports",
+                    )
+
     def _check_addresses(self) -> Iterator[Mistake]:
         for index, address in enumerate(self.addresses):
             if "/" in address and self.resolution not in {Resolution.NONE, Resolution.STATIC}:
@@ -102,6 +115,14 @@ class ServiceEntry(Model):
                     )
 
     def _check_endpoints(self) -> Iterator[Mistake]:
+        if self.resolution is Resolution.NONE and self.workload_selector is not None:
+            yield Mistake(
+                path=("workloadSelector",),
+                severity=Severity.WARNING,
+                code=Code.INEFFECTIVE_SELECTOR,
+                message="resolution NONE calls the address that the caller chose, whatever the selector picks",
+                fix="write resolution: STATIC, or remove workloadSelector",
+            )
         match self.resolution:
             case Resolution.NONE if self.endpoints:
                 yield Mistake(

@@ -13,6 +13,7 @@ from weft_core.model.mistake import Mistake
 from weft_core.model.port import SidecarPort
 from weft_core.model.scalars import is_host, is_ip
 from weft_core.model.server_tls import ServerTLSSettings
+from weft_core.problems import Code, Severity
 
 __all__ = [
     "CaptureMode", "IstioEgressListener", "IstioIngressListener", "OutboundMode", "OutboundTrafficPolicy", "Sidecar",
@@ -40,6 +41,19 @@ class OutboundTrafficPolicy(Model):
 
     mode: OutboundMode = Field(OutboundMode.REGISTRY_ONLY, description="REGISTRY_ONLY drops it, ALLOW_ANY lets it go.")
     egress_proxy: Destination | None = Field(None, description="Service that unknown traffic is sent through.")
+
+    def check(self) -> Iterator[Mistake]:
+        """A proxy for what is let go, with its port."""
+        if self.egress_proxy is None:
+            return
+        if self.mode is not OutboundMode.ALLOW_ANY:
+            yield Mistake(
+                path=("egressProxy",),
+                message=f"{self.mode} drops unknown traffic, so nothing is sent to the proxy",
+                fix="write mode: ALLOW_ANY",
+            )
+        elif self.egress_proxy.port is None:
+            yield Mistake(path=("egressProxy", "port"), message="the proxy has no port", fix="add port.number")
 
 
 class IstioIngressListener(Model):
@@ -83,6 +97,18 @@ class IstioEgressListener(Model):
                     message=f"`{host}`: {reason}",
                     fix="write ./*, */*, istio-system/* or shop/reviews.shop.svc.cluster.local",
                 )
+        if self.bind.startswith("unix://") and self.capture_mode is CaptureMode.IPTABLES:
+            yield Mistake(
+                path=("captureMode",), message="nothing is captured to a Unix socket", fix="write captureMode: NONE"
+            )
+        if "*/*" in self.hosts and any(host != "*/*" and not host.startswith("~") for host in self.hosts):
+            yield Mistake(
+                path=("hosts",),
+                severity=Severity.WARNING,
+                code=Code.SCHEMA_WARNING,
+                message="`*/*` has all hosts already",
+                fix="remove it, or the others",
+            )
         if self.bind and self.port is None:
             yield Mistake(path=("port",), message="bind needs a port", fix="add port, or remove bind")
         if self.port is not None and not self.port.number and not self.bind.startswith("unix://"):
@@ -107,6 +133,25 @@ class Sidecar(Model):
                 yield Mistake(
                     path=("ingress", index, "port"),
                     message=f"port {number} is already set at ingress[{seen[number]}]",
+                    fix="merge the two",
+                )
+        if not (self.ingress or self.egress or self.inbound_connection_pool or self.outbound_traffic_policy):
+            yield Mistake(
+                severity=Severity.WARNING,
+                code=Code.SCHEMA_WARNING,
+                message="the Sidecar sets nothing",
+                fix="add egress, or remove it",
+            )
+        yield from self._check_egress()
+
+    def _check_egress(self) -> Iterator[Mistake]:
+        bound: dict[object, int] = {}
+        for index, egress in enumerate(self.egress):
+            place = egress.port and (egress.port.number or egress.bind)
+            if place and bound.setdefault(place, index) != index:
+                yield Mistake(
+                    path=("egress", index, "port"),
+                    message=f"{place} is already set at egress[{bound[place]}]",
                     fix="merge the two",
                 )
         for index, egress in enumerate(self.egress[:-1]):
@@ -135,6 +180,8 @@ def _egress_host_error(text: str) -> str | None:
         return "the part before the slash is no namespace"
     if not is_host(host, wildcard=True):
         return "the part after the slash is not a host name"
+    if host.startswith("*") and host != "*" and not host.startswith("*."):
+        return "a `*` stands for whole parts of a name"
     if host != "*" and "." not in host:
         return "short names are not known here"
     return None

@@ -57,9 +57,11 @@ class ClientTLSSettings(Model):
             for name in ("clientCertificate", "privateKey"):
                 if not files[name]:
                     yield Mistake(path=(name,), message=f"MUTUAL needs {name}", fix=f"add {name} or credentialName")
-        if self.insecure_skip_verify and (self.ca_certificates or self.ca_crl or self.subject_alt_names):
+        # In MUTUAL, credentialName may bring the proxy's own certificate alone.
+        roots = self.mode is ClientTLSMode.SIMPLE and self.credential_name
+        if self.insecure_skip_verify and (self.ca_certificates or self.ca_crl or self.subject_alt_names or roots):
             yield Mistake(
                 path=("insecureSkipVerify",),
-                message="insecureSkipVerify would make caCertificates, caCrl and subjectAltNames void",
+                message="insecureSkipVerify would make caCertificates, caCrl, subjectAltNames and credentialName void",
                 fix="remove insecureSkipVerify",
             )

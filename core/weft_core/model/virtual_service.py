@@ -13,7 +13,7 @@ from weft_core.model.destination import (
     RouteDestination,
     weight_mistakes,
 )
-from weft_core.model.export import ExportTo
+from weft_core.model.export import ExportTo, is_namespace
 from weft_core.model.fault import Abort, Delay, HTTPFaultInjection
 from weft_core.model.frozen import EMPTY
 from weft_core.model.http_match import HTTPMatchRequest
@@ -32,7 +32,7 @@ from weft_core.model.http_route import (
     UnmatchedPreflights,
 )
 from weft_core.model.mistake import Mistake
-from weft_core.model.scalars import Cidr, HostOrAddress, Labels, PortNumber, WildcardHost
+from weft_core.model.scalars import Cidr, HostOrAddress, Labels, PortNumber, WildcardHost, is_host
 from weft_core.problems import Code, Severity
 
 __all__ = [
@@ -125,8 +125,11 @@ class VirtualService(Model):
             yield from self._check_hosts()
         else:
             yield from self._check_delegate()
+        if self.hosts and self.applies_to_mesh:
+            yield from _claims_in_sidecars(self.http)
         for index, gateway in enumerate(self.gateways):
-            if gateway.count("/") > 1 or not all(gateway.split("/")):
+            namespace, slash, name = gateway.rpartition("/")
+            if not is_host(name, wildcard=False) or (slash and not is_namespace(namespace)):
                 yield Mistake(
                     path=("gateways", index),
                     message=f"`{gateway}` is not the name of a gateway",
@@ -163,6 +166,20 @@ class VirtualService(Model):
                     message="a delegate cannot delegate again",
                     fix="write the rules here",
                 )
+
+
+def _claims_in_sidecars(rules: Sequence[HTTPRoute]) -> Iterator[Mistake]:
+    """Sidecars route before they verify tokens: a claim is never there, whatever the request has."""
+    for index, rule in enumerate(rules):
+        for position, match in enumerate(rule.match):
+            for field, headers in (("headers", match.headers), ("withoutHeaders", match.without_headers)):
+                for name in headers:
+                    if name.lower().startswith("@request.auth.claims"):
+                        yield Mistake(
+                            path=("http", index, "match", position, field, name),
+                            message="only gateways route by claims, and this is for sidecars, too",
+                            fix="list gateways without mesh, or match something else",
+                        )
 
 
 def _unreachable(rules: Sequence[HTTPRoute]) -> Iterator[Mistake]:

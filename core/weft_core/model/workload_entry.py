@@ -7,10 +7,12 @@ from pydantic import Field
 from weft_core.model.base import Model
 from weft_core.model.frozen import EMPTY, FrozenDict
 from weft_core.model.mistake import Mistake
-from weft_core.model.scalars import FrozenMap, Labels, NonEmpty, PortNumber, UInt, is_host, is_ip
+from weft_core.model.scalars import FrozenMap, Labels, NonEmpty, PortNumber, UInt, is_host, is_ip, is_label
 from weft_core.problems import Code, Severity
 
 NO_PORTS: FrozenDict[str, int] = FrozenDict()
+NOT_A_PORT_NAME = "`{}` is not the name of a port"
+PORT_NAME_FIX = "write letters, digits and hyphens only: http-web"
 UNIX = "unix://"
 """Beginning of an address that is a Unix socket's path."""
 
@@ -41,14 +43,19 @@ class WorkloadEntry(Model):
                 message="several networks are not supported: the address is called directly",
                 fix="remove it, if proxies can reach the address",
             )
+        for name in self.ports:
+            if not is_label(name):
+                yield Mistake(path=("ports", name), message=NOT_A_PORT_NAME.format(name), fix=PORT_NAME_FIX)
         if not self.address:
             if not self.network:
                 yield Mistake(path=("address",), message="there is no address", fix="add address, or network")
         elif self.is_unix:
             path = self.address.removeprefix(UNIX)
-            if not path.startswith(("/", "@")):
+            if not path.startswith(("/", "@")) or path.endswith("/"):
                 yield Mistake(
-                    path=("address",), message=f"`{path}` is not absolute", fix="write unix:///path/to/socket"
+                    path=("address",),
+                    message=f"`{path}` is no socket's absolute path",
+                    fix="write unix:///path/to/socket",
                 )
             if self.ports:
                 yield Mistake(path=("ports",), message="a Unix socket has no ports", fix="remove ports")

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from weft_core.graph import query
 from weft_core.ir.rbac import Anything, Rbac, RbacAction, RbacPolicy
 from weft_core.ir.service import Labels
-from weft_core.model.authorization_policy import DRY_RUN_ANNOTATION, Action
+from weft_core.model.authorization_policy import Action
+from weft_core.model.dry_run import is_trial
 from weft_core.model.guard import AUTHORIZATION_POLICY, Guard
 from weft_core.problems import ObjectRef
 from weft_core.registry import Key, Registry
@@ -81,7 +82,7 @@ def policy_rules(db: Registry, key: Key, http: bool) -> PolicyRules | None:
         policies = tuple(_refusing(policy) for policy in policies)
     return PolicyRules(
         action=row.spec.action,
-        trial=row.meta.annotations.get(DRY_RUN_ANNOTATION, "").lower() == "true",
+        trial=is_trial(row.meta.annotations),
         policies=policies,
         origin=row.meta.ref,
     )

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from weft_core.graph import query
 from weft_core.ir.service import Protocol
-from weft_core.model.authorization_policy import DRY_RUN_ANNOTATION, Action, AuthorizationPolicy, Rule
+from weft_core.model.authorization_policy import Action, AuthorizationPolicy, Rule
+from weft_core.model.dry_run import is_trial
 from weft_core.model.meta import Config
 from weft_core.model.mistake import Path
 from weft_core.problems import Code, Problem, Severity
@@ -52,7 +53,7 @@ def _custom(row: Row) -> Iterator[Problem]:
 
 
 def _allows_nothing(row: Row) -> Iterator[Problem]:
-    trial = row.meta.annotations.get(DRY_RUN_ANNOTATION, "").lower() == "true"
+    trial = is_trial(row.meta.annotations)
     if row.spec.action is Action.ALLOW and not row.spec.rules and not trial:
         yield finding(
             row.meta.ref,

@@ -20,7 +20,7 @@ from weft_core.model.virtual_service import (
     TLSMatchAttributes,
     TLSRoute,
 )
-from weft_core.names import MESH_GATEWAY, resolve_host
+from weft_core.names import qualified_gateway, resolve_host
 from weft_core.registry import Registry
 from weft_core.view.aliases import real_host
 
@@ -41,14 +41,6 @@ class Naming:
 def naming(db: Registry, namespace: str) -> Naming:
     """What names mean in `namespace`. Part of the query that calls it."""
     return Naming(namespace, lambda host: real_host(db, resolve_host(host, namespace, db.settings.domain)))
-
-
-def qualified_gateway(name: str, namespace: str) -> str:
-    """A gateway's name in full: `mesh` stays, a bare name is meant in the object's own namespace, `./` likewise."""
-    if name == MESH_GATEWAY:
-        return name
-    owner, slash, rest = name.rpartition("/")
-    return f"{namespace}/{rest}" if not slash or owner == "." else name
 
 
 def canonical_http(rule: HTTPRoute, naming: Naming) -> HTTPRoute:

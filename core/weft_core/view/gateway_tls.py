@@ -38,7 +38,7 @@ def server_tls(db: Registry, settings: ServerTLSSettings, alpn: tuple[str, ...])
         alpn=alpn,
         min_version=_VERSIONS.get(settings.min_protocol_version, TlsVersion.TLS1_2),
         max_version=_VERSIONS.get(settings.max_protocol_version, TlsVersion.AUTO),
-        cipher_suites=settings.cipher_suites,
+        cipher_suites=settings.usable_cipher_suites,
         ecdh_curves=settings.ecdh_curves,
     )
 
@@ -53,7 +53,7 @@ def _peers(peers: DownstreamTls, settings: ServerTLSSettings) -> DownstreamTls:
         spki_hashes=settings.verify_certificate_spki,
         min_version=_VERSIONS.get(settings.min_protocol_version, peers.min_version),
         max_version=_VERSIONS.get(settings.max_protocol_version, peers.max_version),
-        cipher_suites=settings.cipher_suites or peers.cipher_suites,
+        cipher_suites=settings.usable_cipher_suites or peers.cipher_suites,
         ecdh_curves=settings.ecdh_curves,
     )
 

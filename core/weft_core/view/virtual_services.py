@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from weft_core.graph import query
 from weft_core.ir.service import ServiceRef
 from weft_core.model.virtual_service import HTTPRoute, TCPRoute, TLSRoute
-from weft_core.names import MESH_GATEWAY, matches_host, resolve_host, specificity
+from weft_core.names import MESH_GATEWAY, matches_host, qualified_gateway, resolve_host, specificity
 from weft_core.registry import WILDCARD, Key, Registry
-from weft_core.view.canonical import canonical_http, canonical_l4, naming, qualified_gateway
+from weft_core.view.canonical import canonical_http, canonical_l4, naming
 from weft_core.view.delegates import delegate_key, delegated
 from weft_core.view.mesh import mesh
 from weft_core.view.sidecar_scope import egress_hosts

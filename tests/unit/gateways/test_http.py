@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from weft_core.ir.http import ForwardClientCert, HttpConnectionManager, RouteName
 from weft_core.ir.listener import Address
 from weft_core.ir.route import Forward, RequireTls, Route
@@ -113,6 +115,14 @@ def test_namespace_before_the_host_says_whose_virtual_services_attach(edge: "Edg
     assert list(edge.hosts()) == ["http.80/b.example:80"]
     edge.route("{hosts: [a.example], gateways: [gateway], http: [{redirect: {uri: /}}]}", namespace="edge")
     assert sorted(edge.hosts()) == ["http.80/a.example:80", "http.80/b.example:80"]
+
+
+@pytest.mark.parametrize("name", ["edge/gateway", "gateway.edge", "gateway.edge.svc.cluster.local"])
+def test_a_gateway_of_another_namespace_has_three_names(edge: "Edge", name: str) -> None:
+    """Those with dots are how Istio began, and they are still about."""
+    edge.gateway(HTTP)
+    edge.route(f"{{hosts: [a.example], gateways: [{name}], http: [{{redirect: {{uri: /}}}}]}}", namespace="shop")
+    assert list(edge.hosts()) == ["http.80/a.example:80"]
 
 
 def test_virtual_services_must_be_exported_to_the_gateways_namespace(edge: "Edge") -> None:

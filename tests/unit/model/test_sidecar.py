@@ -15,7 +15,7 @@ Listed = Callable[[str, str], list[tuple[str, str, str]]]
         "{egress: [{hosts: ['./*', 'istio-system/*', '*/a.shop.svc.cluster.local', '~ns/*']}]}",
         "{egress: [{hosts: ['~/*']}]}",
         "{egress: [{port: {number: 3306, protocol: MYSQL, name: db}, bind: 127.0.0.1, captureMode: NONE, hosts: ['*/*']}, "
-        "{hosts: ['./*']}], outboundTrafficPolicy: {mode: REGISTRY_ONLY, egressProxy: {host: out, port: {number: 80}}}}",
+        "{hosts: ['./*']}], outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: out, port: {number: 80}}}}",
         "{workloadSelector: {labels: {app: a}}, ingress: [{port: {number: 80, protocol: HTTP, name: h}, "
         "defaultEndpoint: '127.0.0.1:8080', connectionPool: {tcp: {maxConnections: 1}}, captureMode: IPTABLES}], "
         "inboundConnectionPool: {http: {http2MaxRequests: 5}}}",

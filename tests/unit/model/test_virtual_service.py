@@ -27,7 +27,7 @@ http:
     scheme: {exact: https}
     method: {regex: GET|POST}
     authority: {exact: shop}
-    headers: {end-user: {exact: jason}, x-any: {}, "@request.auth.claims[group]": {exact: dev}}
+    headers: {end-user: {exact: jason}, x-any: {}, x-group: {exact: dev}}
     withoutHeaders: {x-debug: {regex: "*"}}
     queryParams: {q: {prefix: a}}
     port: 80

@@ -99,6 +99,7 @@ def test_hosts_that_there_are_not(registry: Make, shop: str) -> None:
 
 
 def test_an_egress_proxy_that_is_not_there(registry: Make) -> None:
-    spec = "{outboundTrafficPolicy: {mode: ALLOW_ANY, egressProxy: {host: out.shop.svc.cluster.local}}}"
+    proxy = "{host: out.shop.svc.cluster.local, port: {number: 80}}"
+    spec = f"{{outboundTrafficPolicy: {{mode: ALLOW_ANY, egressProxy: {proxy}}}}}"
     path = "spec.outboundTrafficPolicy.egressProxy.host"
     assert found(registry(sidecar(spec))) == [(Code.REFERENCED_RESOURCE_NOT_FOUND, path)]
