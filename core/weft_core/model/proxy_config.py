@@ -4,6 +4,7 @@ Two kinds have effect: those of gateways, in what the control plane serves, and 
 injection reads.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar
@@ -12,7 +13,10 @@ from pydantic import Field
 
 from weft_core.model.base import OpenModel
 from weft_core.model.frozen import EMPTY, FrozenDict
+from weft_core.model.mistake import Mistake
+from weft_core.model.proxy_metadata import without_effect
 from weft_core.model.scalars import Bool, DurationOrZero, FrozenMap, Int, NonEmpty, PercentNumber, PortNumber, UInt
+from weft_core.problems import Code, Severity
 
 
 class InterceptionMode(StrEnum):
@@ -125,3 +129,16 @@ class ProxyConfig(OpenModel):
     interception_mode: InterceptionMode = Field(InterceptionMode.REDIRECT, description="REDIRECT, TPROXY or NONE.")
     tracing: Tracing | None = Field(None, description="Which requests are traced.")
     gateway_topology: Topology | None = Field(None, description="What stands in front of a gateway.")
+
+    def check(self) -> Iterator[Mistake]:
+        """What Istio's proxies would have done for an entry of proxyMetadata, and Weft's don't."""
+        yield from super().check()
+        for name in sorted(self.proxy_metadata):
+            if reason := without_effect(name):
+                yield Mistake(
+                    path=("proxyMetadata", name),
+                    message=f"{reason}; it has no effect",
+                    fix="remove it",
+                    severity=Severity.WARNING,
+                    code=Code.UNSUPPORTED_FIELD,
+                )

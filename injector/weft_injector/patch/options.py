@@ -13,7 +13,7 @@ from weft_core.load.yaml import load
 from weft_core.model.explain import parse
 from weft_core.model.mistake import describe, format_path
 from weft_core.model.proxy_config import InterceptionMode, ProxyConfig
-from weft_core.problems import Code, Severity
+from weft_core.problems import Severity
 from weft_injector.capture.annotations import capture_settings
 from weft_injector.capture.settings import CaptureSettings
 from weft_injector.patch.annotations import (
@@ -37,7 +37,6 @@ from weft_injector.settings import COMPONENTS_FIX, ClusterFeatures, InjectionSet
 _JUDGED_HERE: Final = "interceptionMode"
 """The field of ProxyConfig that is without effect at run time, and about which `_check_mode` has its own words."""
 _NODE_METADATA: Final = "ISTIO_META_"
-_DNS_CAPTURE: Final = frozenset({"ISTIO_META_DNS_AUTO_ALLOCATE", "ISTIO_META_DNS_CAPTURE"})
 _RESOURCES: Final = (
     ("requests", "cpu", "proxyCPU"),
     ("requests", "memory", "proxyMemory"),
@@ -184,9 +183,6 @@ def _own_config(annotations: Annotations) -> ProxyConfig | None:
             annotations.warn(PROXY_CONFIG, f"{where}{mistake.message}", mistake.fix, mistake.code)
     if not isinstance(config, ProxyConfig):
         return None
-    for name in sorted(_DNS_CAPTURE & config.proxy_metadata.keys()):
-        message = f"proxyMetadata.{name}: DNS is not captured; it has no effect"
-        annotations.warn(PROXY_CONFIG, message, "remove it", Code.UNSUPPORTED_FIELD)
     if config.gateway_topology is not None:
         message = "gatewayTopology: it is read from the mesh's own configuration alone"
         annotations.warn(PROXY_CONFIG, message, "set meshConfig.defaultConfig.gatewayTopology")

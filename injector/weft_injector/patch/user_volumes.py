@@ -1,7 +1,8 @@
 """Volumes that a pod's annotations add for its proxy: `userVolume` and `userVolumeMount`.
 
-Both are JSON objects by the volume's name, with a volume's source and with where it is mounted. People bring their own
-keys and roots to the proxy that way, for a DestinationRule that names them as files.
+Both are JSON objects by the volume's name, with a volume's source and with where it is mounted. A list, whose members
+say their names, is taken too, as Istio's template happens to. People bring their own keys and roots to the proxy that
+way, for a DestinationRule that names them as files.
 """
 
 from collections.abc import Callable, Mapping
@@ -49,12 +50,16 @@ def _mounts(text: str) -> tuple[Mapping[str, Any], ...]:
 def _members(text: str, check: Callable[[str, Mapping[str, Any]], None]) -> tuple[Mapping[str, Any], ...]:
     """The members of a list of Kubernetes' that a JSON object stands for. Raises ValueError."""
     try:
-        found = msgspec.json.decode(text.encode(), type=dict[str, dict[str, Any]])
+        written = msgspec.json.decode(text.encode(), type=dict[str, dict[str, Any]] | list[dict[str, Any]])
     except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
         raise ValueError(f"it is no JSON object of objects: {error}") from None
-    for name, member in found.items():
+    members = written if isinstance(written, list) else [{**member, "name": name} for name, member in written.items()]
+    for member in members:
+        name = member.get("name")
+        if not isinstance(name, str):
+            raise ValueError("a member of the list has no name")
         check(name, member)
-    return tuple({**member, "name": name} for name, member in found.items())
+    return tuple(members)
 
 
 def _check_name(name: str, _member: Mapping[str, Any]) -> None:

@@ -124,7 +124,8 @@ def test_the_mesh_says_first_the_pod_last(injected: Injected, proxy_of: Callable
         ("proxy.istio.io/config", "a: ["),
         ("proxy.istio.io/config", "- 1"),
         ("proxy.istio.io/config", "interceptionMode: NONE"),
-        ("sidecar.istio.io/userVolume", "[]"),
+        ("sidecar.istio.io/userVolume", "1"),
+        ("sidecar.istio.io/userVolume", '[{"emptyDir": {}}]'),
         ("sidecar.istio.io/userVolume", '{"weft-certificates": {"emptyDir": {}}}'),
         ("weft.dev/userVolumeMount", '{"keys": {"readOnly": true}}'),
         ("sidecar.istio.io/userVolumeMount", '{"keys": "/keys"}'),
@@ -255,3 +256,17 @@ def test_volumes_for_the_proxy_alone(injected: Injected, proxy_of: Callable[[Pod
 def test_prometheus_is_led_to_the_proxy_unless_the_pod_says_no(injected: Injected, value: str, led: bool) -> None:
     found = injected(with_annotations({"prometheus.istio.io/merge-metrics": value}))
     assert ("prometheus.io/port" in found["metadata"]["annotations"]) is led
+
+
+def test_volumes_may_be_lists_of_what_has_a_name(injected: Injected, proxy_of: Callable[[Pod], Pod]) -> None:
+    given = with_annotations({"sidecar.istio.io/userVolumeMount": '[{"name": "keys", "mountPath": "/keys"}]'})
+    assert proxy_of(injected(given))["volumeMounts"][1:] == [{"name": "keys", "mountPath": "/keys"}]
+
+
+def test_who_counts_on_istios_agent_is_told(inject: Inject) -> None:
+    config = "proxyMetadata: {OUTPUT_CERTS: /etc/certs, ISTIO_META_HTTP10: '1', MINE: x}"
+    told = inject(with_annotations({"proxy.istio.io/config": config})).problems
+    assert [problem.message for problem in told] == [
+        "proxyMetadata.ISTIO_META_HTTP10: Weft's control plane does not read it; it has no effect",
+        "proxyMetadata.OUTPUT_CERTS: there is no agent beside Envoy, which would read it; it has no effect",
+    ]

@@ -104,6 +104,15 @@ def test_what_is_not_supported_is_named_and_the_rest_is_in_force() -> None:
     ]
 
 
+def test_metadata_that_only_istios_proxies_understand_is_named() -> None:
+    config, mistakes = read("defaultConfig: {proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true', SECRET_TTL: 1h, MINE: x}}")
+    assert len(config.default_config.proxy_metadata) == 3
+    assert sorted(mistakes) == [
+        (f"defaultConfig.proxyMetadata.{name}", Severity.WARNING, Code.UNSUPPORTED_FIELD)
+        for name in ("ISTIO_META_DNS_CAPTURE", "SECRET_TTL")
+    ]
+
+
 def test_what_nobody_knows_is_an_error_with_the_nearest_name() -> None:
     _, mistakes = parse(MeshConfig, {"trustDomian": "a"}, ())
     assert [(m.path, m.severity, m.fix) for m in mistakes] == [
