@@ -121,13 +121,10 @@ def programs(istiod: Path | None) -> tuple[Program, ...]:
 
     def peer(title: str, settings: Mapping[str, str]) -> Program:
         where, types = "istio-system", ORDER.index(VHDS)
+        settings = {"PILOT_MAX_REQUESTS_PER_SECOND": "100000", **settings}
         return Program(title=title, name="istiod", namespace=where, types=types, command=discovery, settings=settings)
 
-    hurried = {
-        "PILOT_DEBOUNCE_AFTER": "0s",
-        "PILOT_ENABLE_EDS_DEBOUNCE": "false",
-        "PILOT_MAX_REQUESTS_PER_SECOND": "100000",
-    }
+    hurried = {"PILOT_DEBOUNCE_AFTER": "0s", "PILOT_ENABLE_EDS_DEBOUNCE": "false"}
     weft = Program(title="Weft", name="weft", namespace="weft-system", types=len(ORDER), command=serve)
     return (weft, peer("istiod", {}), peer("istiod, undelayed", hurried)) if istiod else (weft,)
 
