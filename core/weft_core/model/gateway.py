@@ -36,6 +36,8 @@ class Server(Model):
                     message=f"`{host}`: {reason}",
                     fix="write shop.example.com, *.example.com, * or namespace/shop.example.com",
                 )
+        if not self.port.number and not self.bind.startswith(UNIX):
+            yield Mistake(path=("port", "number"), message="the port has no number", fix="write 1 to 65535")
         path = self.bind.removeprefix(UNIX)
         if self.bind and not (is_ip(self.bind) or (path != self.bind and path.startswith(("/", "@")))):
             yield Mistake(

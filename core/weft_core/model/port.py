@@ -31,14 +31,16 @@ def _protocol_or_none(value: str) -> str:
 
 Protocol = Annotated[str, AfterValidator(_protocol)]
 """A protocol's name, kept in capitals."""
+NumberOrZero = Annotated[int, Field(strict=True, ge=0, le=65535)]
+"""A port's number, which a Unix socket does not have."""
 OptionalProtocol = Annotated[str, AfterValidator(_protocol_or_none)]
 """The same, or empty: it is recognised from the first bytes."""
 
 
 class Port(Model):
-    """A gateway's port."""
+    """A gateway's port. A Unix socket has number 0 or none."""
 
-    number: PortNumber = Field(description="Port number of the gateway's Service.")
+    number: NumberOrZero = Field(0, description="Port number of the gateway's Service.")
     protocol: Protocol = Field(description="HTTP, HTTPS, GRPC, HTTP2, TLS, TCP, MONGO …")
     name: NonEmpty = Field(description="Label of the port.")
     target_port: PortNumber | None = Field(None, description="Deprecated and without effect.")
@@ -61,7 +63,7 @@ class ServicePort(Model):
 class SidecarPort(Model):
     """A port of a Sidecar's listener. A Unix socket has number 0 or none."""
 
-    number: Annotated[int, Field(strict=True, ge=0, le=65535)] = Field(0, description="Port number.")
+    number: NumberOrZero = Field(0, description="Port number.")
     protocol: OptionalProtocol = Field("", description="HTTP, HTTPS, GRPC, TLS, TCP …; detected without it.")
     name: str = Field("", description="Label of the port.")
     target_port: PortNumber | None = Field(None, description="Has no effect.")

@@ -142,11 +142,24 @@ class ServiceEntry(Model):
                 yield from self._check_static()
             case Resolution.DNS | Resolution.DNS_ROUND_ROBIN:
                 yield from self._check_dns()
-            case Resolution.DYNAMIC_DNS if self.endpoints:
+            case Resolution.DYNAMIC_DNS:
+                yield from self._check_dynamic()
+
+    def _check_dynamic(self) -> Iterator[Mistake]:
+        """The host of each request is resolved, so there is nothing but wildcards to be written."""
+        for name in ("endpoints", "addresses"):
+            if getattr(self, name):
                 yield Mistake(
-                    path=("endpoints",),
+                    path=(name,),
                     message="resolution DYNAMIC_DNS resolves the host of each request",
-                    fix="remove endpoints",
+                    fix=f"remove {name}",
+                )
+        for index, host in enumerate(self.hosts):
+            if not host.startswith("*"):
+                yield Mistake(
+                    path=("hosts", index),
+                    message=f"resolution DYNAMIC_DNS is for wildcards, and `{host}` is one host",
+                    fix="write resolution: DNS",
                 )
 
     def _check_static(self) -> Iterator[Mistake]:

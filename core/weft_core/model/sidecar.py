@@ -10,7 +10,7 @@ from weft_core.model.connection_pool import ConnectionPoolSettings
 from weft_core.model.destination import Destination
 from weft_core.model.export import is_namespace
 from weft_core.model.mistake import Mistake
-from weft_core.model.port import SidecarPort
+from weft_core.model.port import TLS_PROTOCOLS, SidecarPort
 from weft_core.model.scalars import is_host, is_ip
 from weft_core.model.server_tls import ServerTLSSettings
 from weft_core.problems import Code, Severity
@@ -77,6 +77,12 @@ class IstioIngressListener(Model):
                 path=("defaultEndpoint",),
                 message=f"`{self.default_endpoint}` is not the application",
                 fix="write 127.0.0.1:PORT, 0.0.0.0:PORT, [::1]:PORT, [::]:PORT or unix:///path",
+            )
+        if self.tls is not None and self.port.protocol not in TLS_PROTOCOLS:
+            yield Mistake(
+                path=("tls",),
+                message="the port's protocol is not TLS",
+                fix="write protocol: HTTPS (or TLS), or remove tls",
             )
 
 
@@ -165,7 +171,7 @@ class Sidecar(Model):
 
 def _is_own_endpoint(text: str) -> bool:
     if text.startswith("unix://"):
-        return len(text) > len("unix://")
+        return len(text) > len("unix://") and not text.endswith("/")
     host, _, port = text.rpartition(":")
     return host in {"127.0.0.1", "0.0.0.0", "[::1]", "[::]", ""} and port.isdigit() and 0 < int(port) < 65536  # noqa: S104
 

@@ -71,7 +71,8 @@ def test_istio_mutual_asks_for_what_the_server_says(edge: "Edge") -> None:
     wanted = "spiffe://cluster.local/ns/shop/sa/web"
     settings = (
         f"mode: ISTIO_MUTUAL, subjectAltNames: [{wanted!r}], caCrl: /crl.pem, verifyCertificateHash: [ab], "
-        "minProtocolVersion: TLSV1_3, maxProtocolVersion: TLSV1_3, cipherSuites: [AES128-GCM-SHA256, AES128-GCM-SHA256, ROT13]"
+        "minProtocolVersion: TLSV1_3, maxProtocolVersion: TLSV1_3, "
+        "cipherSuites: [AES128-GCM-SHA256, AES128-GCM-SHA256, ROT13]"
     )
     edge.gateway(f"[{https(settings)}]")
     tls = only_chain(edge).tls

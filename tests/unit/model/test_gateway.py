@@ -25,6 +25,7 @@ HTTPS = "port: {number: 443, name: https, protocol: HTTPS}"
         "port: {number: 15443, name: tls, protocol: TLS}, hosts: ['*.local'], tls: {mode: AUTO_PASSTHROUGH}",
         "port: {number: 9000, name: tcp, protocol: TCP}, hosts: ['*'], bind: 127.0.0.1, name: raw",
         f"{HTTP}, hosts: ['*'], bind: 'unix:///run/edge.sock'",
+        "port: {number: 0, name: h, protocol: HTTP}, hosts: ['*'], bind: 'unix://@edge'",
     ],
 )
 def test_accepted(warnings: Listed, server: str) -> None:
@@ -96,7 +97,7 @@ REFUSED = {
     "port number": (
         "{servers: [{port: {number: 0, name: a, protocol: HTTP}, hosts: ['*']}]}",
         "spec.servers[0].port.number",
-        "0 is below 1",
+        "no number",
     ),
     "matchLabels": (
         f"{{selector: {{matchLabels: {{a: b}}}}, servers: [{{{HTTP}, hosts: ['*']}}]}}",

@@ -36,7 +36,7 @@ def found(db: Registry, name: str = "a", namespace: str = "shop") -> list[tuple[
         ),
         ("{egress: [{port: {number: 80, protocol: HTTP_PROXY}, hosts: ['*/*']}]}", "egress[0].port.protocol"),
         (
-            "{workloadSelector: {labels: {app: web}}, ingress: [{port: {number: 1, protocol: HTTP}, "
+            "{workloadSelector: {labels: {app: web}}, ingress: [{port: {number: 1, protocol: HTTPS}, "
             "tls: {mode: SIMPLE, privateKey: /k, serverCertificate: /c}}]}",
             "ingress[0].tls",
         ),
