@@ -113,6 +113,37 @@ def test_an_upgrade_leaves_the_certificates_of_webhooks_alone(cluster: Cluster, 
     assert {webhook["clientConfig"].get("caBundle") for webhook in webhooks} == {CA}
 
 
+@pytest.mark.parametrize(
+    "how", [(), ("--server-side", "--field-manager=argocd-controller", "--force-conflicts")], ids=["client", "server"]
+)
+def test_a_sync_of_rendered_manifests_leaves_the_certificates_of_webhooks_alone(
+    cluster: Cluster, place: str, how: tuple[str, ...]
+) -> None:
+    """As GitOps tools apply them, with other values too: only a webhook that is new has to wait for its certificate."""
+
+    def sync(*values: str) -> None:
+        command = ("template", "weft", CHARTS / "weft", "-n", place, "--set", ",".join(("crds.install=false", *values)))
+        rendered = cluster.helm(*command)
+        assert rendered == cluster.helm(*command), "each time the same"
+        cluster.kubectl("apply", *how, "-f", "-", input=rendered)
+
+    def certificates() -> list[str]:
+        found = cluster.get("mutatingwebhookconfiguration", f"weft-{place}")["webhooks"]
+        return [webhook["clientConfig"].get("caBundle", "") for webhook in found]
+
+    sync()
+    count = len(certificates())
+    patch = [{"op": "add", "path": f"/webhooks/{i}/clientConfig/caBundle", "value": CA} for i in range(count)]
+    cluster.kubectl("patch", "mutatingwebhookconfiguration", f"weft-{place}", "--type=json", "-p", json.dumps(patch))
+    sync("injection.webhook.timeoutSeconds=7")
+    assert certificates() == [CA] * count
+    sync("compat.istioLabels=true")
+    assert certificates().count(CA) == count
+    assert len(certificates()) > count
+    for kind in ("clusterrole", "clusterrolebinding", "mutatingwebhookconfiguration", "validatingwebhookconfiguration"):
+        cluster.kubectl("delete", kind, f"weft-{place}")
+
+
 def test_crds_that_the_cluster_has_are_left_alone_and_named(cluster: Cluster, place: str) -> None:
     theirs = crd(GATEWAYS)
     theirs["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"] = "Istio's own."
