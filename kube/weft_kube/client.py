@@ -26,8 +26,8 @@ _CONNECT = 10.0
 _ATTEMPTS = 3
 _LONGEST = 10.0
 """Seconds of waiting for another try that are worth it; whoever is asked to wait longer is told instead."""
-_SILENCE = 90.0
-"""Seconds without a line after which a watch is taken for dead: bookmarks come about once a minute."""
+_SILENCE = 130.0
+"""Seconds without a line after which a watch is taken for dead: a bookmark comes every minute, the first after two."""
 
 
 class PatchType(StrEnum):
@@ -126,13 +126,16 @@ class Api:
     ) -> AsyncGenerator[bytes, None]:
         """A list, page by page, as the server's JSON.
 
-        Raises Gone where the list changed too much on the way: begin again.
+        Raises Gone where the list changed too much on the way: begin again. Raises Unavailable for what is no list.
         """
         params = {"limit": str(limit)} | _selectors(labels, fields)
         while True:
             page = await self.raw("GET", resource.path(namespace), params=params)
+            try:
+                following = _CONTINUE.decode(page).metadata.continue_
+            except msgspec.MsgspecError as error:
+                raise Unavailable(f"GET {resource.path(namespace)}: the answer is no list: {error}") from error
             yield page
-            following = _CONTINUE.decode(page).metadata.continue_
             if not following:
                 return
             params["continue"] = following

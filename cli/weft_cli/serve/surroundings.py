@@ -75,17 +75,20 @@ class Namespaces:
     """Namespaces' labels, as the API server has them now.
 
     Our copy may be some milliseconds old. A pod of a namespace that was labelled just before it would then start
-    without a sidecar, so the copy is second choice, for when the API server does not answer.
+    without a sidecar, so the copy is second choice, for when the API server does not answer, or not within `patience`
+    seconds: whoever asks the webhook has little time himself.
     """
 
     api: Api
     registry: Registry
+    patience: float = 3.0
 
     async def labels(self, name: str) -> Mapping[str, str] | None:
         """The labels, None where there is no such namespace."""
         try:
-            found = await self.api.find(NAMESPACES, name)
-        except Unavailable:
+            async with asyncio.timeout(self.patience):
+                found = await self.api.find(NAMESPACES, name)
+        except (Unavailable, TimeoutError):
             row = self.registry.namespaces.peek(name)
             return None if row is None else row.labels
         return None if found is None else found["metadata"].get("labels") or {}

@@ -53,17 +53,23 @@ class EventRecorder:
             self._waiting.put_nowait((happening, count))
 
     async def run(self) -> None:
-        """Write what is noted, until cancelled."""
-        while True:
-            happening, count = await self._waiting.get()
-            now = self._clock()
-            if not self._bucket.take(now):
-                await asyncio.sleep(self._bucket.wait(now))
-                self._bucket.take(self._clock())
-            try:
-                await self._write(happening, count)
-            except ApiError as fault:
-                _log.warning("event_lost", object=f"{happening.namespace}/{happening.name}", reason=str(fault))
+        """Write what is noted, until cancelled. What is left then is for another replica to find, and to tell."""
+        try:
+            while True:
+                await self._tell(*await self._waiting.get())
+        finally:
+            while not self._waiting.empty():
+                self._waiting.get_nowait()
+
+    async def _tell(self, happening: Happening, count: int) -> None:
+        now = self._clock()
+        if not self._bucket.take(now):
+            await asyncio.sleep(self._bucket.wait(now))
+            self._bucket.take(self._clock())
+        try:
+            await self._write(happening, count)
+        except ApiError as fault:
+            _log.warning("event_lost", object=f"{happening.namespace}/{happening.name}", reason=str(fault))
 
     async def _write(self, happening: Happening, count: int) -> None:
         wall = datetime.now(UTC)

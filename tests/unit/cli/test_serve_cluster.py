@@ -1,5 +1,6 @@
 """The parts of `weft serve --kubernetes` that decide something: options, settings, labels, readiness."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -87,6 +88,20 @@ async def test_labels_come_from_the_api_server_and_from_our_copy_only_where_it_i
     assert await Namespaces(there, registry).labels("other") is None
     away: Any = FakeApi({("namespaces", "shop"): Unavailable("away")})
     assert await Namespaces(away, registry).labels("shop") == {"copy": "old"}
+
+
+async def test_labels_come_from_our_copy_where_the_api_server_hangs() -> None:
+    """The webhook that needs them has seconds; a request may hang for half a minute, and is then tried again."""
+
+    class Hanging:
+        async def find(self, *_: object) -> None:
+            await asyncio.Event().wait()
+
+    registry = Registry()
+    registry.namespaces.put("shop", Namespace(metadata=ObjectMeta(name="shop", labels={"copy": "old"})))
+    hanging: Any = Hanging()
+    async with asyncio.timeout(5):
+        assert await Namespaces(hanging, registry, patience=0.01).labels("shop") == {"copy": "old"}
 
 
 def test_a_replica_is_ready_when_nothing_is_missing_and_not_while_it_ends() -> None:

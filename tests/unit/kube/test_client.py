@@ -293,3 +293,5 @@ async def test_an_answer_that_is_not_the_api_servers_is_no_answer(connect: Conne
     api = await connect(answer)
     with pytest.raises(Unavailable, match="no object of the API"):
         await api.get(SECRETS, "s", "n")
+    with pytest.raises(Unavailable, match="no list"):
+        await anext(api.pages(SECRETS))

@@ -13,6 +13,7 @@ from weft_kube.errors import AlreadyExists, NotFound, Unavailable
 from weft_kube.login import Login
 from weft_kube.resource import PODS, Resource
 from weft_operator.events import EventRecorder, Happening
+from weft_operator.events.recorder import BURST
 from weft_operator.events.series import NAME, NOTE, REPEAT, Series, repetition
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -110,6 +111,20 @@ async def test_events_are_written_and_what_fails_does_not_stop_the_rest() -> Non
     assert event["regarding"]["uid"] == "3"
     assert event["reportingInstance"] == "weft-0"
     assert event["type"] == "Warning"
+
+
+async def test_what_a_leader_has_left_untold_is_not_told_when_it_leads_again() -> None:
+    """Hours may lie between, and another replica has told of it meanwhile."""
+    server = Server()
+    recorder = EventRecorder(server, instance="weft-0")
+    for uid in range(BURST + 5):
+        recorder.happened(replace(HAPPENING, uid=str(uid)))
+    for _ in range(2):
+        task = asyncio.create_task(recorder.run())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert len(server.events) == BURST
 
 
 async def test_what_is_too_much_is_dropped() -> None:
