@@ -36,6 +36,8 @@ class Code:
     """A host, subset, port, gateway or delegate is named that nobody defines."""
     SCHEMA_VALIDATION_ERROR = "IST0106"
     """The schema refuses the object: an unknown field, a wrong type, a value out of range."""
+    MISPLACED_ANNOTATION = "IST0107"
+    """An annotation or label is about another kind of object than the one that has it."""
     CONFLICTING_VIRTUAL_SERVICE_HOSTS = "IST0109"
     """Two VirtualServices have a host in sidecars, which take it from one of them alone."""
     CONFLICTING_SIDECAR_SELECTORS = "IST0110"

@@ -164,6 +164,11 @@ class Annotations:
         )
 
 
+def is_option(name: str) -> bool:
+    """Whether injection reads an annotation of this name."""
+    return name in _KNOWN or name in _OWN_SPELLING or name == TEMPLATES_ANNOTATION
+
+
 def boolean(text: str) -> bool:
     """`true` or `false`, or what Go and YAML take for one. Raises ValueError."""
     word = text.lower()

@@ -13,6 +13,7 @@ from weft_core.model.mistake import one_line
 from weft_core.model.proxy_config import ProxyConfig
 from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_injector.patch.inject import Surroundings, inject_pod
+from weft_injector.patch.misplaced import misplaced
 from weft_injector.patch.pod import Document
 from weft_injector.settings import ClusterFeatures, InjectionSettings
 
@@ -94,7 +95,11 @@ class WorkloadInjector:
             ),
         )
         prefix = "".join(f"{step}." for step in path)
-        problems = tuple(replace(found, object=ref, path=f"{prefix}{found.path}") for found in injection.problems)
+        elsewhere = misplaced(document, template, ref, prefix) if path else ()
+        problems = (
+            *(replace(found, object=ref, path=f"{prefix}{found.path}") for found in injection.problems),
+            *elsewhere,
+        )
         if injection.pod is None:
             return Rewritten(document=None, problems=problems)
         changed = injection.pod is not template

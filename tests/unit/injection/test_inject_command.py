@@ -207,3 +207,24 @@ def test_a_pod_of_a_file_belongs_to_its_owner(run: Run) -> None:
     metadata = f"{{name: db-0, ownerReferences: [{owner}]}}"
     _, printed, _ = run(f"apiVersion: v1\nkind: Pod\nmetadata: {metadata}\nspec: {{containers: [{{name: app}}]}}\n")
     assert yaml.safe_load(printed)["metadata"]["labels"]["service.istio.io/canonical-name"] == "db"
+
+
+def test_what_is_about_pods_and_stands_on_the_workload_is_told(run: Run) -> None:
+    written = "{sidecar.istio.io/proxyCPU: 1m, traffic.sidecar.istio.io/excludeInboundPorts: '80', mine: x}"
+    labels = "{sidecar.istio.io/inject: 'false', app: web}"
+    metadata = f"{{name: web, annotations: {written}, labels: {labels}}}"
+    document = f"apiVersion: apps/v1\nkind: Deployment\nmetadata: {metadata}\nspec: {{template: {TEMPLATE}}}\n"
+    code, printed, said = run(document)
+    assert code == 0
+    assert containers(yaml.safe_load(printed), "spec", "template") == WITH_SIDECAR
+    assert said.count("IST0107") == 3
+    assert "metadata.labels[sidecar.istio.io/inject]: it is about pods, and has no effect here" in said
+    assert "move it to spec.template.metadata.labels" in said
+
+
+def test_labels_that_a_chart_writes_everywhere_are_no_mistake(run: Run) -> None:
+    labels = "{metadata: {labels: {sidecar.istio.io/inject: 'true'}}"
+    template = f"{labels}, spec: {{containers: [{{name: app}}]}}}}"
+    document = f"apiVersion: apps/v1\nkind: Deployment\n{labels[1:].replace('metadata: {', 'metadata: {name: web, ')}\n"
+    _, _, said = run(f"{document}spec: {{template: {template}}}\n")
+    assert said == ""
