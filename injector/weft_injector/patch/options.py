@@ -28,6 +28,7 @@ from weft_injector.patch.annotations import (
     boolean,
     whole_number,
 )
+from weft_injector.patch.image import IMAGE_FIX, check_image
 from weft_injector.patch.pod import Resources
 from weft_injector.patch.user_volumes import UserVolumes
 from weft_injector.quantity import FIX as QUANTITY_FIX
@@ -105,7 +106,7 @@ def read_options(
     read = annotations.read
     return replace(
         options,
-        image=read(f"{SIDECAR}proxyImage", _filled, "name an image", options.image),
+        image=read(f"{SIDECAR}proxyImage", check_image, IMAGE_FIX, options.image),
         native=read(f"{SIDECAR}nativeSidecar", boolean, BOOLEAN_FIX, options.native),
         rewrite_probes=read(REWRITE_PROBES, boolean, BOOLEAN_FIX, options.rewrite_probes),
         log_level=read(f"{SIDECAR}logLevel", _log_level, _LEVELS_FIX, options.log_level),
@@ -247,12 +248,6 @@ def _readiness(annotations: Annotations) -> Readiness:
 
 _MODES_FIX = "write REDIRECT, or remove it"
 _LEVELS_FIX = f"write one of {', '.join(LogLevel)}"
-
-
-def _filled(text: str) -> str:
-    if any(char.isspace() for char in text):
-        raise ValueError(f"`{describe(text)}` is not the name of an image")
-    return text
 
 
 def _mode(text: str) -> InterceptionMode:

@@ -10,7 +10,9 @@ Istio's users write a container `istio-init` in the same way, for the one that r
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from weft_core.model.mistake import one_line
 from weft_core.problems import Code, ObjectRef, Problem, Severity
+from weft_injector.patch.image import check_image
 from weft_injector.patch.pod import Container
 from weft_injector.quantity import parse_quantity
 
@@ -67,7 +69,18 @@ def merged_resources(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[st
 
 
 def overlay_problems(own: Container, ref: ObjectRef, path: str) -> Iterator[Problem]:
-    """Warnings for what of the author's has no effect."""
+    """Warnings for what of the author's has no effect, and an error for an image that can't be the proxy's."""
+    try:
+        check_image(own.image or AUTO_IMAGE)
+    except ValueError as error:
+        yield Problem(
+            code=Code.SCHEMA_VALIDATION_ERROR,
+            severity=Severity.ERROR,
+            object=ref,
+            path=f"{path}.image",
+            message=one_line(str(error)),
+            fix=f"write {AUTO_IMAGE}, or an image of Weft's",
+        )
     for name, value in (("command", own.command), ("args", own.args)):
         if value:
             yield Problem(

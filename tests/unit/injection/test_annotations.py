@@ -114,6 +114,8 @@ def test_the_mesh_says_first_the_pod_last(injected: Injected, proxy_of: Callable
         ("sidecar.istio.io/interceptionMode", "NONE"),
         ("sidecar.istio.io/interceptionMode", "redirekt"),
         ("sidecar.istio.io/proxyImage", "a b"),
+        ("sidecar.istio.io/proxyImage", "proxyv2"),
+        ("weft.dev/proxyImage", "registry.example:5000/istio/proxyv2:1.30@sha256:00"),
         ("readiness.status.sidecar.istio.io/periodSeconds", "-1"),
         ("traffic.sidecar.istio.io/excludeInboundPorts", "http"),
         ("weft.dev/includeOutboundIPRanges", "10.0.0.0/99"),

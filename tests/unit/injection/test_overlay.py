@@ -264,3 +264,11 @@ def test_a_gateway_may_listen_on_low_ports(injected: Injected, written: Pod | No
     if written is not None:
         pod["spec"]["securityContext"] = written
     assert injected(pod)["spec"]["securityContext"] == expected
+
+
+@pytest.mark.parametrize("template", ["sidecar", "gateway"])
+def test_istios_image_refuses_the_pod_which_could_never_start(inject: Inject, template: str) -> None:
+    own = {"name": "istio-proxy", "image": "registry.example/istio/proxyv2:1.30"}
+    metadata = {"annotations": {"inject.istio.io/templates": template}}
+    found = inject({"metadata": metadata, "spec": {"containers": [{"name": "app"}, own]}})
+    assert [problem.path for problem in found.errors] == ["spec.containers[1].image"]
