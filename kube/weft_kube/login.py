@@ -64,17 +64,32 @@ def _as_user(kubeconfig: Path | None) -> Login:
     from kubernetes import client, config  # noqa: PLC0415 - 0.3 s, and pods don't need it
 
     configuration: Any = client.Configuration()
+    path = config.KUBE_CONFIG_DEFAULT_LOCATION if kubeconfig is None else str(kubeconfig)
     try:
-        config.load_kube_config(
-            config_file=None if kubeconfig is None else str(kubeconfig), client_configuration=configuration
-        )
+        config.load_kube_config(config_file=path, client_configuration=configuration)
+        token_file = _token_file(config.kube_config.KubeConfigMerger(path).config)
     except (config.ConfigException, TypeError) as error:
         raise _no_way(error) from error
-    return Login(
-        server=configuration.host.rstrip("/"),
-        tls=_tls(configuration),
-        authorization=lambda: configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or "",
-    )
+
+    def authorization() -> str:
+        if token_file is not None:
+            return f"Bearer {token_file.read_text().strip()}"
+        return configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
+
+    return Login(server=configuration.host.rstrip("/"), tls=_tls(configuration), authorization=authorization)
+
+
+def _token_file(merged: Any) -> Path | None:
+    """The file with the token of the current user, if it is the file that counts.
+
+    The official client reads it once, with its line's end. Whoever writes tokens into files writes newer ones there.
+    """
+    name = merged["contexts"].get_with_name(merged["current-context"])["context"].safe_get("user")
+    found = merged["users"].get_with_name(name, safe=True)
+    user = found.value.get("user") if found is not None else None
+    if not user or "tokenFile" not in user or user.keys() & {"token", "auth-provider"}:
+        return None
+    return Path(found.path).parent.absolute() / str(user["tokenFile"])
 
 
 def _no_way(error: Exception) -> EnvironmentFault:

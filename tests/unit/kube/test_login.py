@@ -43,6 +43,24 @@ def test_a_kubeconfig_says_where_and_who(tmp_path: Path) -> None:
     assert found.tls is not None
 
 
+def test_the_token_file_of_a_kubeconfig_is_read_anew(tmp_path: Path) -> None:
+    """Whoever runs the control plane outside of its cluster has such a file, and somebody who keeps it fresh."""
+    (tmp_path / "config").write_text(KUBECONFIG.replace("token: sesame", "tokenFile: secrets/token"))
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/token").write_text("first\n")
+    found = login(tmp_path / "config")
+    assert found.authorization() == "Bearer first"
+    (tmp_path / "secrets/token").write_text("second\n")
+    assert found.authorization() == "Bearer second"
+
+
+@pytest.mark.parametrize("user", ["", "user: u", "user: stranger"])
+def test_a_kubeconfig_without_token_has_none(tmp_path: Path, user: str) -> None:
+    text = KUBECONFIG.replace("{token: sesame}", "{}").replace("user: u}", f"{user}}}")
+    (tmp_path / "config").write_text(text)
+    assert login(tmp_path / "config").authorization() == ""
+
+
 def test_a_pod_uses_its_accounts_token_and_reads_it_anew(account: Path) -> None:
     found = login()
     assert found.server == "https://10.0.0.1:443"
