@@ -5,7 +5,7 @@ stays off: Envoy's own gRPC client does not undo it.
 """
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import grpc
@@ -35,7 +35,7 @@ class TlsMaterial:
     """PEM: the server's certificate chain and key, and the roots that proxies' certificates must lead to."""
 
     certificate_chain: bytes
-    private_key: bytes
+    private_key: bytes = field(repr=False)
     client_roots: bytes
 
     def check(self) -> None:

@@ -284,6 +284,11 @@ class Secret(KubernetesObject, frozen=True, kw_only=True, rename="camel"):
     data: Mapping[str, str] | None = None
     string_data: Mapping[str, str] | None = None
 
+    def __repr__(self) -> str:
+        """Without the contents: rows end up in log lines and tracebacks."""
+        keys = sorted({*(self.data or ()), *(self.string_data or ())})
+        return f"Secret({self.namespace}/{self.name}, type={self.type!r}, keys={keys})"
+
 
 class ConfigMap(KubernetesObject, frozen=True, kw_only=True, rename="camel"):
     """A ConfigMap."""
