@@ -116,5 +116,6 @@ UNSUPPORTED_MESH_KINDS: Mapping[str, str] = {
     "Telemetry": "telemetry.istio.io",
     "WasmPlugin": "extensions.istio.io",
     "TrafficExtension": "extensions.istio.io",
+    "IstioOperator": "install.istio.io",
 }
 """Istio's kinds that Weft knows of and does not act upon, with their groups."""

@@ -64,6 +64,11 @@ class TLSRoute(Model):
     match: tuple[TLSMatchAttributes, ...] = Field(min_length=1, description="Alternatives, one of which must hold.")
     route: tuple[RouteDestination, ...] = Field(min_length=1, description="Destinations that share connections.")
 
+    @property
+    def is_catch_all(self) -> bool:
+        """Never: a match has server names."""
+        return False
+
     def check(self) -> Iterator[Mistake]:
         """Weights that add up to something."""
         yield from weight_mistakes(self.route)
@@ -96,6 +101,11 @@ class TCPRoute(Model):
 
     match: tuple[L4MatchAttributes, ...] = Field((), description="Alternatives, one of which must hold.")
     route: tuple[RouteDestination, ...] = Field(min_length=1, description="Destinations that share connections.")
+
+    @property
+    def is_catch_all(self) -> bool:
+        """Whether it holds for every connection."""
+        return not self.match or L4MatchAttributes() in self.match
 
     def check(self) -> Iterator[Mistake]:
         """Weights that add up to something."""
@@ -135,7 +145,9 @@ class VirtualService(Model):
                     message=f"`{gateway}` is not the name of a gateway",
                     fix="write mesh, name or namespace/name",
                 )
-        yield from _unreachable(self.http)
+        yield from _unreachable("http", self.http)
+        yield from _unreachable("tls", self.tls)
+        yield from _unreachable("tcp", self.tcp)
 
     def _check_hosts(self) -> Iterator[Mistake]:
         seen: set[str] = set()
@@ -182,28 +194,29 @@ def _claims_in_sidecars(rules: Sequence[HTTPRoute]) -> Iterator[Mistake]:
                         )
 
 
-def _unreachable(rules: Sequence[HTTPRoute]) -> Iterator[Mistake]:
+def _unreachable(field: str, rules: Sequence[HTTPRoute | TLSRoute | TCPRoute]) -> Iterator[Mistake]:
     """Warnings about rules behind a catch-all, and about matches that an earlier rule has already."""
     caught_by: int | None = None
     seen: dict[object, int] = {}
     for index, rule in enumerate(rules):
         if caught_by is not None:
             yield Mistake(
-                path=("http", index),
+                path=(field, index),
                 severity=Severity.WARNING,
                 code=Code.VIRTUAL_SERVICE_UNREACHABLE_RULE,
-                message=f"no request reaches this rule: http[{caught_by}] matches everything",
+                message=f"nothing reaches this rule: {field}[{caught_by}] matches everything",
                 fix="put the rule without conditions last",
             )
             continue
         for position, match in enumerate(rule.match):
-            earlier = seen.setdefault(match.model_copy(update={"name": ""}), index)
+            unnamed = match.model_copy(update={"name": ""}) if isinstance(match, HTTPMatchRequest) else match
+            earlier = seen.setdefault(unnamed, index)
             if earlier != index:
                 yield Mistake(
-                    path=("http", index, "match", position),
+                    path=(field, index, "match", position),
                     severity=Severity.WARNING,
                     code=Code.VIRTUAL_SERVICE_INEFFECTIVE_MATCH,
-                    message=f"http[{earlier}] has the same match and comes first",
+                    message=f"{field}[{earlier}] has the same match and comes first",
                     fix="remove one of them, or tell them apart",
                 )
         if rule.is_catch_all:

@@ -140,3 +140,14 @@ def test_what_can_be_tried_out(kind: str, spec: object, value: str, severity: Se
     found = decode({"apiVersion": "security.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec})
     assert [problem.severity for problem in found.problems] == ([severity] if severity else [])
     assert found.rejected is (severity is Severity.ERROR)
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind"),
+    [("extensions.istio.io/v1alpha1", "TrafficExtension"), ("install.istio.io/v1alpha1", "IstioOperator")],
+)
+def test_kinds_of_istio_without_effect(api_version: str, kind: str) -> None:
+    """They are named, and nothing else suffers from them."""
+    found = decode({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}, "spec": {}})
+    assert [problem.severity for problem in found.problems] == [Severity.WARNING]
+    assert not found.rejected

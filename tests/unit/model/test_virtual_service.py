@@ -302,3 +302,27 @@ def test_catch_all(match: str, expected: bool) -> None:
 def test_a_destination_may_be_a_wildcard_of_a_service_entry(errors: Listed) -> None:
     """Its cluster has the same name, and the address is the one that was dialled."""
     assert errors("VirtualService", "{hosts: ['*.a.b'], http: [{route: [{destination: {host: '*.a.b'}}]}]}") == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "code"),
+    [
+        ("tcp: [{route: [A]}, {match: [{port: 1}], route: [B]}]", "spec.tcp[1]", Code.VIRTUAL_SERVICE_UNREACHABLE_RULE),
+        ("tcp: [{match: [{}], route: [A]}, {route: [B]}]", "spec.tcp[1]", Code.VIRTUAL_SERVICE_UNREACHABLE_RULE),
+        (
+            "tcp: [{match: [{port: 1}], route: [A]}, {match: [{port: 2}, {port: 1}], route: [B]}]",
+            "spec.tcp[1].match[1]",
+            Code.VIRTUAL_SERVICE_INEFFECTIVE_MATCH,
+        ),
+        (
+            "tls: [{match: [{sniHosts: [a.b]}], route: [A]}, {match: [{sniHosts: [a.b]}], route: [B]}]",
+            "spec.tls[1].match[0]",
+            Code.VIRTUAL_SERVICE_INEFFECTIVE_MATCH,
+        ),
+    ],
+)
+def test_rules_for_connections_that_nothing_reaches(warnings: Listed, rules: str, path: str, code: str) -> None:
+    for letter in "AB":
+        rules = rules.replace(f"[{letter}]", f"[{{destination: {{host: {letter.lower()}}}}}]")
+    [(at, found, _fix)] = warnings("VirtualService", f"{{hosts: [a.b], {rules}}}")
+    assert (at, found) == (path, code)
