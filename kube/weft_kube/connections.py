@@ -93,6 +93,7 @@ class Connections:
         """
         if request.url.origin() != self._server:
             return await handler(request)
+        request.server_hostname = self._login.server_name or None
         token = await self._current()
         response = await handler(_carrying(request, token))
         if response.status == 401 and (newer := await self._current(refused=token)) != token:

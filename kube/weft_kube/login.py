@@ -20,12 +20,14 @@ class Login:
     """The server's address, the TLS context for it, and the `Authorization` header of the moment.
 
     `authorization` may read a file or run a plugin: call it in a thread. It gives "" where the client certificate in
-    the TLS context is the identity.
+    the TLS context is the identity. `server_name` is the one in the server's certificate, where that is another than in
+    its address, as at the end of a tunnel.
     """
 
     server: str
     tls: ssl.SSLContext | None
     authorization: Callable[[], str]
+    server_name: str = ""
 
 
 def login(kubeconfig: Path | None = None) -> Login:
@@ -76,7 +78,12 @@ def _as_user(kubeconfig: Path | None) -> Login:
             return f"Bearer {token_file.read_text().strip()}"
         return configuration.get_api_key_with_prefix("BearerToken", alias="authorization") or ""
 
-    return Login(server=configuration.host.rstrip("/"), tls=_tls(configuration), authorization=authorization)
+    return Login(
+        server=configuration.host.rstrip("/"),
+        tls=_tls(configuration),
+        authorization=authorization,
+        server_name=configuration.tls_server_name or "",
+    )
 
 
 def _token_file(merged: Any) -> Path | None:

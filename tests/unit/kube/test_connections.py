@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,14 @@ def test_a_request_that_is_cancelled_on_its_way_leaves_no_socket(hanging: Login,
                 await asking
 
     assert unclosed(ask_and_stop()) == []
+
+
+async def test_the_servers_certificate_may_have_another_name_than_its_address(hanging: Login) -> None:
+    at_address = replace(hanging, server=hanging.server.replace("localhost", "127.0.0.1"), server_name="localhost")
+    async with Api(at_address) as api:
+        lines = api.watch(PODS, resource_version="1")
+        assert await anext(lines) == b'{"type":"BOOKMARK"}'
+        await lines.aclose()
 
 
 async def test_a_peer_that_vanished_is_noticed_by_the_kernel(hanging: Login) -> None:

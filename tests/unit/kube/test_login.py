@@ -54,6 +54,11 @@ def test_the_token_file_of_a_kubeconfig_is_read_anew(tmp_path: Path) -> None:
     assert found.authorization() == "Bearer second"
 
 
+def test_a_kubeconfig_may_say_what_name_the_server_has_at_the_end_of_a_tunnel(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(KUBECONFIG.replace("cluster: {", "cluster: {tls-server-name: kubernetes, "))
+    assert login(tmp_path / "config").server_name == "kubernetes"
+
+
 @pytest.mark.parametrize("user", ["", "user: u", "user: stranger"])
 def test_a_kubeconfig_without_token_has_none(tmp_path: Path, user: str) -> None:
     text = KUBECONFIG.replace("{token: sesame}", "{}").replace("user: u}", f"{user}}}")
