@@ -52,7 +52,7 @@ def run_inject(
     injector = WorkloadInjector(
         settings=_settings(settings),
         features=_FEATURES,
-        proxy_defaults=_mesh(mesh_config).default_config,
+        mesh=_mesh(mesh_config),
         default_namespace=namespace,
         namespaces=dict(namespace_labels(part.value for part in parts)),
     )

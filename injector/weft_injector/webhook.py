@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from weft_core.model.proxy_config import ProxyConfig
+from weft_core.model.mesh_config import MeshConfig
 from weft_core.problems import Problem, Severity
 from weft_injector.patch.decision import Action
 from weft_injector.patch.inject import Injection, Surroundings, inject_pod
@@ -69,12 +69,12 @@ class InjectionMetrics:
 class Injector:
     """Decides about pods. `inject` is what `weft_kube.admission.handler` asks.
 
-    Settings, features and proxy defaults are asked for with each pod, so that a change is in force at once.
+    Settings, features and MeshConfig are asked for with each pod, so that a change is in force at once.
     """
 
     settings: Callable[[], InjectionSettings]
     features: Callable[[], ClusterFeatures]
-    proxy_defaults: Callable[[], ProxyConfig]
+    mesh: Callable[[], MeshConfig]
     namespace_labels: NamespaceLabels
     credentials: Credentials
     trust_bundles: TrustBundles
@@ -107,7 +107,7 @@ class Injector:
         surroundings = Surroundings(
             settings=self.settings(),
             features=self.features(),
-            proxy_defaults=self.proxy_defaults(),
+            mesh=self.mesh(),
             namespace=request.namespace,
             namespace_labels=labels,
         )

@@ -86,7 +86,7 @@ async def ask(
     """Starts an Envoy with probes and gives the kubelet's side: asks at a path, returns the status."""
 
     async def start(*probes: Probe) -> Ask:
-        listener = ProbeListener(probes=probes, address="127.0.0.1", port=free_ports(1)[0])
+        listener = ProbeListener(probes=probes, address="127.0.0.1", application="127.0.0.1", port=free_ports(1)[0])
         resources = {"listeners": [listener.listener()], "clusters": listener.clusters()}
         runtime = {"layers": [{"name": "as-in-a-pod", "static_layer": {"re2.max_program_size.error_level": 32768}}]}
         await start_envoy(

@@ -209,7 +209,7 @@ class _Replica:
         return Injector(
             settings=lambda: self._settings.value,
             features=lambda: self._features.value,
-            proxy_defaults=lambda: mesh(self._registry).default_config,
+            mesh=lambda: mesh(self._registry),
             namespace_labels=Namespaces(self._api, self._registry).labels,
             credentials=certificates.secrets,
             trust_bundles=certificates.bundles,

@@ -7,7 +7,8 @@ own ports. Its probes come here instead, where only the paths that were made for
 - TCP and gRPC probes become active health checks of a cluster, and the path answers what the last one found. A host
   counts as down until its first check has succeeded, so nothing is up before it was seen to be.
 
-The application is called at the pod's address, as the kubelet would, from the address that capture lets pass.
+The application is called at the pod's address, as the kubelet would, or where the mesh leads inbound traffic to, from
+the address that capture lets pass.
 """
 
 import copy
@@ -87,6 +88,8 @@ class ProbeListener:
     probes: Sequence[Probe]
     address: str
     """The pod's address, to which the kubelet connects."""
+    application: str
+    """Where the application listens: the pod's address too, or loopback."""
     port: int = PROBE_PORT
     taken: frozenset[str] = frozenset()
     """Names that clusters must not have."""
@@ -160,7 +163,7 @@ class ProbeListener:
                 yield {"name": "envoy.filters.http.health_check", "typed_config": config}
 
     def _cluster(self, target: _Target, name: str) -> dict[str, Any]:
-        endpoint = {"endpoint": {"address": socket_address(self.address, target.port)}}
+        endpoint = {"endpoint": {"address": socket_address(self.application, target.port)}}
         first, *others = _SOURCES
         cluster: dict[str, Any] = {
             "name": name,
@@ -185,11 +188,13 @@ class ProbeListener:
         return cluster
 
 
-def with_more_probes(bootstrap: dict[str, Any], probes: Sequence[Probe], address: str) -> dict[str, Any]:
+def with_more_probes(
+    bootstrap: dict[str, Any], probes: Sequence[Probe], *, address: str, application: str
+) -> dict[str, Any]:
     """A bootstrap that serves further probes, at paths that it does not know yet. What is given stays as it is."""
     resources = bootstrap["static_resources"]
     taken = frozenset(cluster["name"] for cluster in resources["clusters"])
-    added = ProbeListener(probes=probes, address=address, taken=taken)
+    added = ProbeListener(probes=probes, address=address, application=application, taken=taken)
     listeners = [_joined(old, added.listener()) if old["name"] == LISTENER else old for old in resources["listeners"]]
     if all(old["name"] != LISTENER for old in listeners):
         listeners.append(added.listener())

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from weft_core.injection import REVISION_LABEL, SIDECAR_CONTAINER
 from weft_core.model.frozen import EMPTY
-from weft_core.model.proxy_config import ProxyConfig
+from weft_core.model.mesh_config import InboundMode, MeshConfig
 from weft_core.names import METRICS_PORT
 from weft_core.offline import TEMPLATES_ANNOTATION
 from weft_core.problems import Code, ObjectRef, Problem, Severity, by_severity
@@ -51,7 +51,7 @@ _NO_LABEL: Final = re.compile("[^A-Za-z0-9_]")
 _LOW_PORTS: Final = {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
 """Kubernetes counts it as safe, and the Pod Security Standard `restricted` allows it."""
 _NO_FEATURES: Final = ClusterFeatures()
-_DEFAULTS: Final = ProxyConfig()
+_DEFAULTS: Final = MeshConfig()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,12 +60,16 @@ class Surroundings:
 
     settings: InjectionSettings
     features: ClusterFeatures = _NO_FEATURES
-    proxy_defaults: ProxyConfig = _DEFAULTS
-    """MeshConfig's `defaultConfig`."""
+    mesh: MeshConfig = _DEFAULTS
     namespace: str
     namespace_labels: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     workload: str = ""
     """What the pod is a template of, where no owner of the pod can say so."""
+
+    @property
+    def localhost(self) -> bool:
+        """Whether inbound traffic is led to loopback, where applications of such a mesh may listen alone."""
+        return self.mesh.inbound_traffic_policy.mode is InboundMode.LOCALHOST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +113,7 @@ def inject_pod(document: Document, surroundings: Surroundings) -> Injection:
         case Action.SKIP:
             return Injection(decision=decision, pod=document)
         case Action.DONE:
-            return _looked_at_again(document, pod, annotations, decision, surroundings.settings)
+            return _looked_at_again(document, pod, annotations, decision, surroundings)
         case Action.SKIP_ALOUD:
             annotated = _annotated(document, {SKIPPED: decision.reason})
             return Injection(decision=decision, pod=annotated, problems=(_skipped(ref, decision.reason),))
@@ -127,9 +131,10 @@ class _Patch:
         self._annotations = annotations
         self._decision = decision
         self._settings = surroundings.settings
+        self._localhost = surroundings.localhost
         self._pod_certificates = self._settings.pod_certificates(surroundings.features)
         options = read_options(
-            annotations, self._settings, surroundings.features, surroundings.proxy_defaults, pod.spec.resources
+            annotations, self._settings, surroundings.features, surroundings.mesh.default_config, pod.spec.resources
         )
         user = ProxyUser.of(pod)
         self._options = replace(options, capture=replace(options.capture, proxy_uid=user.uid, proxy_gid=user.gid))
@@ -212,6 +217,7 @@ class _Patch:
             labels={**self._pod.metadata.labels, **labels},
             grace_seconds=self._pod.spec.termination_grace_period_seconds,
             probes=probes,
+            localhost=self._localhost,
         )
 
     def _take_own_container(self) -> Document | None:
@@ -312,10 +318,11 @@ class _Patch:
 
 
 def _looked_at_again(
-    document: Document, pod: Pod, annotations: Annotations, decision: Decision, settings: InjectionSettings
+    document: Document, pod: Pod, annotations: Annotations, decision: Decision, surroundings: Surroundings
 ) -> Injection:
     """A pod with its sidecar, after another webhook may have added containers to it."""
-    again = SecondLook.at(document, pod, annotations, rewrite_probes=settings.rewrite_probes)
+    rewrite_probes, localhost = surroundings.settings.rewrite_probes, surroundings.localhost
+    again = SecondLook.at(document, pod, annotations, rewrite_probes=rewrite_probes, localhost=localhost)
     if any(problem.severity is Severity.ERROR for problem in again.problems):
         return _refused(decision, again.problems)
     problems = by_severity(again.problems)

@@ -25,10 +25,13 @@ class SecondLook:
     problems: tuple[Problem, ...] = ()
 
     @classmethod
-    def at(cls, document: Document, pod: Pod, annotations: Annotations, *, rewrite_probes: bool) -> Self:
+    def at(
+        cls, document: Document, pod: Pod, annotations: Annotations, *, rewrite_probes: bool, localhost: bool
+    ) -> Self:
         """Look again. Gateways have nothing that could be missing.
 
-        `rewrite_probes` is the mesh's setting, which the pod's annotation overrides.
+        `rewrite_probes` is the mesh's setting, which the pod's annotation overrides; `localhost` says whether
+        applications are asked on loopback.
         """
         if not is_complete(pod):
             return cls(document=document)
@@ -46,7 +49,7 @@ class SecondLook:
         proxy = next(filter(_is_proxy, spec["initContainers" if native else "containers"]))
         try:
             flag, bootstrap, *rest = proxy["args"]
-            longer = with_more_probes(bootstrap, probes.served)
+            longer = with_more_probes(bootstrap, probes.served, localhost=localhost)
         except (ValueError, LookupError, TypeError, RecursionError):
             return cls(document=document, problems=(_unreadable(annotations),))
         proxy["args"] = [flag, longer, *rest]

@@ -34,6 +34,7 @@ LONGEST_ARGUMENT: Final = 128 * 1024 - 256
 _POD_NAME: Final = "$(POD_NAME)"
 _POD_NAMESPACE: Final = "$(POD_NAMESPACE)"
 _POD_IP: Final = "$(POD_IP)"
+_LOCALHOST: Final = "127.0.0.1"
 _VARIABLES: Final = (
     ("POD_NAME", "metadata.name"),
     ("POD_NAMESPACE", "metadata.namespace"),
@@ -61,6 +62,8 @@ class Identity:
     """The pod's, those that injection adds included."""
     grace_seconds: int
     probes: Sequence[Probe] = field(default=())
+    localhost: bool = False
+    """Whether the application listens on loopback alone."""
 
 
 def image_fields(options: Options, settings: InjectionSettings) -> dict[str, Any]:
@@ -128,16 +131,29 @@ def _bootstrap(identity: Identity, options: Options, settings: InjectionSettings
         node,
         ControlPlane(host=host, port=int(port), tls=MutualTls(server_name=host)),
         ProxyPorts(metrics_address=_POD_IP, metrics_also_on_loopback=True),
-        ProbeListener(probes=[_literal_probe(p) for p in identity.probes], address=_POD_IP)
+        ProbeListener(
+            probes=[_literal_probe(p) for p in identity.probes],
+            address=_POD_IP,
+            application=_application(identity.localhost),
+        )
         if identity.probes
         else None,
     )
 
 
-def with_more_probes(argument: str, probes: Sequence[Probe]) -> str:
+def with_more_probes(argument: str, probes: Sequence[Probe], *, localhost: bool) -> str:
     """The argument of `--config-yaml` with further probes in it."""
-    document = bootstrap_with_more_probes(json.loads(argument), [_literal_probe(probe) for probe in probes], _POD_IP)
+    document = bootstrap_with_more_probes(
+        json.loads(argument),
+        [_literal_probe(probe) for probe in probes],
+        address=_POD_IP,
+        application=_application(localhost),
+    )
     return _compact(document)
+
+
+def _application(localhost: bool) -> str:
+    return _LOCALHOST if localhost else _POD_IP
 
 
 def _compact(document: dict[str, Any]) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from weft_core.injection import ISTIO_NAMESPACE_LABEL, NAMESPACE_LABEL, REVISION_LABEL
+from weft_core.model.mesh_config import MeshConfig
 from weft_core.model.mistake import one_line
-from weft_core.model.proxy_config import ProxyConfig
 from weft_core.problems import Code, ObjectRef, Problem, Severity
 from weft_injector.patch.inject import Surroundings, inject_pod
 from weft_injector.patch.misplaced import misplaced
@@ -52,7 +52,7 @@ class WorkloadInjector:
 
     settings: InjectionSettings
     features: ClusterFeatures
-    proxy_defaults: ProxyConfig
+    mesh: MeshConfig
     default_namespace: str
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Labels of the namespaces that are among the objects."""
@@ -88,7 +88,7 @@ class WorkloadInjector:
             Surroundings(
                 settings=self.settings,
                 features=self.features,
-                proxy_defaults=self.proxy_defaults,
+                mesh=self.mesh,
                 namespace=ref.namespace,
                 namespace_labels=self._labels(ref.namespace),
                 workload=ref.name if path else "",  # a pod says itself what it belongs to

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from weft_core.model.proxy_config import ProxyConfig
+from weft_core.model.mesh_config import MeshConfig
 from weft_injector.patch.inject import Injection, Surroundings, inject_pod
 from weft_injector.settings import ClusterFeatures, InjectionSettings
 
@@ -28,6 +28,7 @@ def inject() -> Inject:
         native: bool = True,
         pod_certificates: bool = True,
         defaults: Mapping[str, Any] | None = None,
+        mesh: Mapping[str, Any] | None = None,
         namespace: str = "shop",
         namespace_labels: Mapping[str, str] = LABELLED,
     ) -> Injection:
@@ -37,7 +38,7 @@ def inject() -> Inject:
             Surroundings(
                 settings=InjectionSettings.model_validate(settings or {}),
                 features=ClusterFeatures(native_sidecars=native, pod_certificates=pod_certificates),
-                proxy_defaults=ProxyConfig.model_validate(defaults or {}),
+                mesh=MeshConfig.model_validate({"defaultConfig": defaults or {}, **(mesh or {})}),
                 namespace=namespace,
                 namespace_labels=namespace_labels,
             ),

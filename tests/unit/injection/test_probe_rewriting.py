@@ -196,3 +196,22 @@ def test_what_does_not_fit_is_refused_with_the_way_out(inject: Inject) -> None:
     ]
     [problem] = inject({"spec": {"containers": containers}}).errors
     assert "rewriteAppHTTPProbers" in problem.fix
+
+
+def test_where_inbound_traffic_goes_to_loopback_probes_do_too(
+    injected: Callable[..., Pod], bootstrap_of: Callable[..., Pod]
+) -> None:
+    """Applications of such a mesh may listen on 127.0.0.1 alone."""
+    mesh = {"inboundTrafficPolicy": {"mode": "LOCALHOST"}}
+    probed = {"name": "app", "livenessProbe": {"tcpSocket": {"port": 80}}}
+    once = injected({"spec": {"containers": [probed]}}, mesh=mesh)
+    once["spec"]["containers"].append({"name": "later", "readinessProbe": {"httpGet": {"port": 81}}})
+    for pod, names in ((once, {"probe|80"}), (injected(once, mesh=mesh), {"probe|80", "probe|81"})):
+        resources = bootstrap_of(pod)["static_resources"]
+        clusters = {c["name"]: c["load_assignment"] for c in resources["clusters"] if c["name"].startswith("probe|")}
+        assert clusters.keys() == names
+        for assignment in clusters.values():
+            [endpoint] = assignment["endpoints"][0]["lb_endpoints"]
+            assert endpoint["endpoint"]["address"]["socket_address"]["address"] == "127.0.0.1"
+        [listener] = [found for found in resources["listeners"] if found["name"] == "probes"]
+        assert listener["address"]["socket_address"]["address"] == "10.1.2.3"

@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
-from weft_core.model.proxy_config import ProxyConfig
+from weft_core.model.mesh_config import MeshConfig
 from weft_injector.settings import ClusterFeatures, InjectionSettings
 from weft_injector.webhook import InjectionMetrics, Injector
 from weft_kube.admission import handler
@@ -64,7 +64,7 @@ async def client(cluster: Cluster, registry: CollectorRegistry) -> AsyncIterator
     injector = Injector(
         settings=InjectionSettings,
         features=lambda: cluster.features,
-        proxy_defaults=ProxyConfig,
+        mesh=MeshConfig,
         namespace_labels=cluster.namespace_labels,
         credentials=cluster,
         trust_bundles=cluster,
