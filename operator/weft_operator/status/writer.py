@@ -141,7 +141,11 @@ class StatusWriter:
             self._wake.set()
 
     async def run(self) -> None:
-        """Write until cancelled. What the API server does is logged, and tried again."""
+        """Write until cancelled. What the API server does is logged, and tried again.
+
+        It begins anew each time that this replica leads: what has gone meanwhile, nobody has told of.
+        """
+        self._dirty, self._pending, self._refused, self._seen = {}, {}, frozenset(), {}
         if self._warm_at is None:
             self._warm_at = self._clock() + self._warm_up
         unsubscribe = self._observations.subscribe(self._note)

@@ -343,6 +343,25 @@ async def test_proxies_are_waited_for_from_the_first_writing_on(world: World) ->
         assert world.server.conditions()["Programmed"]["reason"] == "Pending"
 
 
+async def test_what_was_pending_before_another_led_and_is_gone_holds_nothing_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "MOST", 1)
+    found = world.writer()
+    world.progress[REF] = Progress(acknowledged=1, total=2)
+    world.put()
+    async with world.running(found):
+        await world.until(lambda: status_of(world, "Programmed") == "False")
+    world.observations.remove(REF)
+    back = ObjectRef(kind="Gateway", namespace="shop", name="back")
+    world.progress[back] = Progress(acknowledged=1, total=2)
+    world.put("back")
+    async with world.running(found):
+        await world.until(lambda: status_of(world, "Programmed", "back") == "False")
+        world.progress[back] = Progress(acknowledged=2, total=2)
+        await world.until(lambda: status_of(world, "Programmed", "back") == "True")
+
+
 async def test_many_objects_are_written_at_a_bounded_rate(world: World) -> None:
     for number in range(60):
         world.put(f"gateway-{number}")
