@@ -9,7 +9,7 @@ import structlog
 
 from weft_injector.delivery.names import Release
 from weft_kube.client import Api
-from weft_kube.errors import Forbidden, NotFound
+from weft_kube.errors import Forbidden, NotFound, Unavailable
 from weft_kube.resource import CLUSTER_ROLES
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
@@ -37,14 +37,15 @@ async def find_release(api: Api, name: str, namespace: str) -> Release:
 async def refresh(api: Api, release: Release) -> bool:
     """Take over the uid of the ClusterRole as it is now; True where that is another one than before.
 
-    Raises ApiError while the release has none any more: either it is being uninstalled, and nothing is to be made that
-    would stay behind, or it is about to get another one. Who never had one needs none.
+    Asked before anything is made that it is to own, and from time to time. Raises Unavailable while the release has
+    none any more: either it is being uninstalled, and nothing is to be made that would stay behind, or it is about to
+    get another one. Who never had one needs none.
     """
     try:
         uid = str((await api.get(CLUSTER_ROLES, release.cluster_name))["metadata"]["uid"])
-    except (NotFound, Forbidden):
+    except (NotFound, Forbidden) as fault:
         if release.uid:
-            raise
+            raise Unavailable(f"the release has no ClusterRole now that could own anything: {fault}") from fault
         return False
     if uid == release.uid:
         return False

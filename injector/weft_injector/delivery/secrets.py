@@ -36,6 +36,7 @@ from weft_injector.delivery.names import (
     Release,
     secret_name,
 )
+from weft_injector.delivery.release import refresh
 from weft_injector.delivery.single_flight import SingleFlight
 from weft_injector.delivery.times import instant, timestamp
 from weft_injector.renewal import RenewalPolicy
@@ -215,6 +216,8 @@ class WorkloadSecrets:
             if due is not None and now < due and found.get("data", {}).get(CREDENTIALS_KEY):
                 await self._touch(credentials, found, now, used=used)
                 return
+        else:
+            await refresh(self._api, release)
         leaf = await asyncio.to_thread(self._issue, credentials, authority, now)
         used_at = now if used else instant(notes.get(USED_AT_ANNOTATION, "")) or now
         body = credentials_secret(credentials, leaf, authority, release, used_at=used_at)

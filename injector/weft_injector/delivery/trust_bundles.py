@@ -19,6 +19,7 @@ from weft_core.model.kubernetes import KubernetesObject
 from weft_injector.ca.authority import Authority
 from weft_injector.delivery.metrics import CertificateMetrics
 from weft_injector.delivery.names import TRUST_BUNDLE, Release
+from weft_injector.delivery.release import refresh
 from weft_injector.delivery.root_keeper import RootKeeper
 from weft_injector.delivery.single_flight import SingleFlight
 from weft_injector.delivery.waiting import first_of
@@ -184,6 +185,7 @@ class TrustBundles:
             found = await self._api.find(CONFIG_MAPS, TRUST_BUNDLE, namespace)
             try:
                 if found is None:
+                    await refresh(self._api, release)
                     await self._api.create(CONFIG_MAPS, _config_map(release, data), namespace)
                 elif patch := _repair(found, release, data):
                     await self._api.patch(CONFIG_MAPS, TRUST_BUNDLE, patch, namespace)

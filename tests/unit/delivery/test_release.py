@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from weft_injector.delivery.names import Release
 from weft_injector.delivery.release import find_release, refresh
 from weft_kube.client import Api
-from weft_kube.errors import NotFound
+from weft_kube.errors import Unavailable
 from weft_kube.resource import CLUSTER_ROLES
 
 
@@ -41,7 +41,7 @@ async def test_a_release_that_is_being_uninstalled_keeps_its_owner_and_makes_not
     """What were made now without an owner would stay behind."""
     uid = release.uid
     await api.delete(CLUSTER_ROLES, release.cluster_name)
-    with pytest.raises(NotFound):
+    with pytest.raises(Unavailable, match="no ClusterRole now"):
         await refresh(api, release)
     assert release.uid == uid
     assert not await refresh(api, Release(name="no-chart"))

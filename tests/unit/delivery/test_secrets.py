@@ -22,7 +22,7 @@ from weft_injector.delivery.times import instant, timestamp
 from weft_injector.renewer import Clock
 from weft_kube.client import Api
 from weft_kube.errors import Forbidden, NotFound, Unavailable
-from weft_kube.resource import PODS, SECRETS
+from weft_kube.resource import CLUSTER_ROLES, PODS, SECRETS
 
 Background = Callable[[Awaitable[object]], "asyncio.Future[object]"]
 Turn = Callable[[timedelta], Awaitable[None]]
@@ -304,6 +304,18 @@ async def test_a_secret_deleted_under_a_running_pod_is_made_again(
     expiry(await secret(api))
 
 
+async def test_what_is_new_is_owned_by_the_cluster_role_that_there_is(
+    api: Api, make: Make, release: Release, install: Callable[[str, str], None]
+) -> None:
+    """One that was made anew a moment ago, too: the garbage collector takes what names the old one."""
+    install(release.cluster_name, "new")
+    await make().ensure("shop", "shopper", "web")
+    assert [owner["uid"] for owner in (await secret(api))["metadata"]["ownerReferences"]] == ["new"]
+    await api.delete(CLUSTER_ROLES, release.cluster_name)
+    with pytest.raises(Unavailable, match="no ClusterRole now that could own anything"):
+        await make().ensure("shop", "shopper", "other")
+
+
 async def test_a_deleted_secret_that_cannot_be_made_now_is_made_later(
     api: Api, make: Make, keeper: SecretKeeper, background: Background, before: Before, turn: Turn
 ) -> None:
@@ -328,8 +340,14 @@ async def test_a_deleted_secret_that_cannot_be_made_now_is_made_later(
 
 
 async def test_other_peoples_secrets_and_those_of_other_control_planes_are_not_touched(
-    api: Api, make: Make, keeper: SecretKeeper, background: Background, turn: Turn
+    api: Api,
+    make: Make,
+    keeper: SecretKeeper,
+    background: Background,
+    turn: Turn,
+    install: Callable[[str, str], None],
 ) -> None:
+    install("other-other-system", "9")
     await make(release=Release(name="other", namespace="other-system", uid="9")).ensure("shop", "shopper", "web")
     before = await secret(api)
     background(keeper.lead())

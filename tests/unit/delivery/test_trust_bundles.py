@@ -17,7 +17,7 @@ from weft_injector.delivery.trust_bundles import BundleOptions, TrustBundles
 from weft_injector.renewer import Clock
 from weft_kube.client import Api
 from weft_kube.errors import Forbidden, NotFound
-from weft_kube.resource import CONFIG_MAPS, SECRETS
+from weft_kube.resource import CLUSTER_ROLES, CONFIG_MAPS, SECRETS
 
 Background = Callable[[Awaitable[object]], "asyncio.Future[object]"]
 Turn = Callable[[timedelta], Awaitable[None]]
@@ -171,10 +171,28 @@ async def test_the_webhook_ensures_one_namespace_once(api: Api, make: Make, requ
     assert len(requests) == before
 
 
+async def test_nothing_is_made_while_the_release_has_no_cluster_role(
+    api: Api,
+    make: Make,
+    release: Release,
+    background: Background,
+    turn: Turn,
+    install: Callable[[str, str], None],
+) -> None:
+    """It may be going away; and when it has another one, that is the owner."""
+    await api.delete(CLUSTER_ROLES, release.cluster_name)
+    background(make().lead())
+    await asyncio.sleep(0.05)
+    assert await api.find(CONFIG_MAPS, "weft-trust-bundle", "shop") is None
+    install(release.cluster_name, "new")
+    await turn(timedelta(seconds=5))
+    assert [owner["uid"] for owner in (await bundle(api))["metadata"]["ownerReferences"]] == ["new"]
+
+
 async def test_pods_that_come_all_at_once_cost_one_write(make: Make, requests: list[str]) -> None:
     bundles, before = make(), len(requests)
     await asyncio.gather(*(bundles.ensure("shop") for _ in range(100)))
-    assert len(requests) - before == 2
+    assert [request.split()[0] for request in requests[before:]] == ["GET", "GET", "POST"], "bundle, owner, bundle"
 
 
 async def test_replicas_that_ensure_at_once_agree(api: Api, make: Make) -> None:
