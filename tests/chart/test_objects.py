@@ -212,7 +212,7 @@ def test_labels_of_the_users_are_on_everything_and_replace_none_of_the_charts(
     """`app` selects the pods, and `weft.dev/inject` keeps them out of the mesh."""
     mine = {key: text for key, text in (values.get("labels") or {}).items() if key != "app"}
     for (kind, name), document in render(values).items():
-        assert mine.items() <= (document["metadata"].get("labels") or {}).items() or kind == "Pod", name
+        assert mine.items() <= document["metadata"]["labels"].items(), name
         if kind == "Deployment":
             labels = document["spec"]["template"]["metadata"]["labels"]
             assert (mine | {"weft.dev/inject": "false", "app": name}).items() <= labels.items()
