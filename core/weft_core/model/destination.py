@@ -10,7 +10,7 @@ from weft_core.model.frozen import EMPTY
 from weft_core.model.header_value import header_value_mistakes
 from weft_core.model.mistake import Mistake
 from weft_core.model.scalars import FrozenMap, NonEmpty, ServiceHost, UInt, check_header_name
-from weft_core.problems import Severity
+from weft_core.problems import Code, Severity
 
 
 def _operated_header(value: str) -> str:
@@ -96,6 +96,7 @@ def weight_mistakes(route: Sequence[HTTPRouteDestination | RouteDestination]) ->
             yield Mistake(
                 path=("route", index),
                 severity=Severity.WARNING,
+                code=Code.SCHEMA_WARNING,
                 message="the destination has no weight beside others that have one, so it gets no traffic",
                 fix="write its weight, or remove it",
             )

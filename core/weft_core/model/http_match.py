@@ -10,7 +10,7 @@ from weft_core.model.base import Model, StringMatch
 from weft_core.model.frozen import EMPTY, FrozenDict
 from weft_core.model.mistake import Mistake
 from weft_core.model.scalars import Bool, FrozenMap, Labels, PortNumber, refuse
-from weft_core.problems import Severity
+from weft_core.problems import Code, Severity
 
 _NAME = re.compile(r":?[!#$%&'*+\-.^_`|~0-9A-Za-z]+|@request\.auth\.claims[.\[].+")
 
@@ -69,6 +69,7 @@ class HTTPMatchRequest(Model):
             yield Mistake(
                 path=("ignoreUriCase",),
                 severity=Severity.WARNING,
+                code=Code.SCHEMA_WARNING,
                 message="ignoreUriCase has no effect on a regex",
                 fix="begin the regular expression with (?i) instead",
             )

@@ -271,6 +271,7 @@ class HTTPRoute(Model):
             yield Mistake(
                 path=("mirror",),
                 severity=Severity.WARNING,
+                code=Code.SCHEMA_WARNING,
                 message="a share of copies without a destination",
                 fix="add mirror.host",
             )

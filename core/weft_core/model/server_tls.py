@@ -178,6 +178,7 @@ class ServerTLSSettings(Model):
             yield Mistake(
                 path=("privateKey",),
                 severity=Severity.WARNING if self._secrets else Severity.ERROR,
+                code=Code.SCHEMA_WARNING if self._secrets else Code.SCHEMA_VALIDATION_ERROR,
                 message="the certificate has no key" + (", and the Secret's is used" if self._secrets else ""),
                 fix="remove serverCertificate" if self._secrets else "add privateKey",
             )

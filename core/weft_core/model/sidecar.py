@@ -10,7 +10,7 @@ from weft_core.model.connection_pool import ConnectionPoolSettings
 from weft_core.model.destination import Destination
 from weft_core.model.export import is_namespace
 from weft_core.model.mistake import Mistake
-from weft_core.model.port import TLS_PROTOCOLS, SidecarPort
+from weft_core.model.port import HTTP_PROTOCOLS, TLS_PROTOCOLS, SidecarPort
 from weft_core.model.scalars import is_host, is_ip
 from weft_core.model.server_tls import ServerTLSSettings
 from weft_core.problems import Code, Severity
@@ -78,6 +78,15 @@ class IstioIngressListener(Model):
                 message=f"`{self.default_endpoint}` is not the application",
                 fix="write 127.0.0.1:PORT, 0.0.0.0:PORT, [::1]:PORT, [::]:PORT or unix:///path",
             )
+        spoken = self.port.protocol
+        if self.connection_pool and self.connection_pool.http and spoken and spoken not in HTTP_PROTOCOLS:
+            yield Mistake(
+                path=("connectionPool", "http"),
+                severity=Severity.WARNING,
+                code=Code.SCHEMA_WARNING,
+                message=f"limits of HTTP requests have no effect on {spoken}",
+                fix="remove it, or write protocol: HTTP",
+            )
         if self.tls is not None and self.port.protocol not in TLS_PROTOCOLS:
             yield Mistake(
                 path=("tls",),
@@ -107,14 +116,16 @@ class IstioEgressListener(Model):
             yield Mistake(
                 path=("captureMode",), message="nothing is captured to a Unix socket", fix="write captureMode: NONE"
             )
-        if "*/*" in self.hosts and any(host != "*/*" and not host.startswith("~") for host in self.hosts):
-            yield Mistake(
-                path=("hosts",),
-                severity=Severity.WARNING,
-                code=Code.SCHEMA_WARNING,
-                message="`*/*` has all hosts already",
-                fix="remove it, or the others",
-            )
+        for index, host in enumerate(self.hosts):
+            wider = {"*/*", f"{host.partition('/')[0]}/*"} - {host}
+            if (found := sorted(wider.intersection(self.hosts))) and not host.startswith("~"):
+                yield Mistake(
+                    path=("hosts", index),
+                    severity=Severity.WARNING,
+                    code=Code.SCHEMA_WARNING,
+                    message=f"`{found[0]}` has it already",
+                    fix="remove one of them",
+                )
         if self.bind and self.port is None:
             yield Mistake(path=("port",), message="bind needs a port", fix="add port, or remove bind")
         if self.port is not None and not self.port.number and not self.bind.startswith("unix://"):

@@ -257,7 +257,7 @@ WARNED = {
     "weight left out beside others": (
         "{hosts: [r], http: [{route: [{destination: {host: a}, weight: 9}, {destination: {host: b}}]}]}",
         "spec.http[0].route[1]",
-        Code.SCHEMA_VALIDATION_ERROR,
+        Code.SCHEMA_WARNING,
     ),
     "allowOrigin": (
         f"{{hosts: [r], http: [{{corsPolicy: {{allowOrigin: [a]}}, {ROUTE}}}]}}",
@@ -267,7 +267,7 @@ WARNED = {
     "regex in any case": (
         f"{{hosts: [r], http: [{{match: [{{uri: {{regex: a}}, ignoreUriCase: true}}], {ROUTE}}}]}}",
         "spec.http[0].match[0].ignoreUriCase",
-        Code.SCHEMA_VALIDATION_ERROR,
+        Code.SCHEMA_WARNING,
     ),
 }
 
