@@ -49,7 +49,11 @@ class ConfigMap(KubernetesObject, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleOptions:
-    """Whose bundles, and how the leader paces itself: a look at all namespaces each `tick`, or when told."""
+    """Whose bundles, and how the leader paces itself: a look at all namespaces each `tick`, or when told.
+
+    After a failure it looks again in `retry`, and waits twice as long each time, up to a `tick`: a quota may refuse a
+    namespace's bundle for days.
+    """
 
     release: Release
     tick: timedelta = timedelta(seconds=30)
@@ -129,14 +133,19 @@ class TrustBundles:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(reflector.run(), name="watch trust bundles")
             await reflector.synced.wait()
+            retry = self._options.retry
             while True:
                 self._look.clear()
                 authority = self._root.authority
                 complete = await self._converge(copy, authority)
-                longest = self._options.tick if complete else self._options.retry
+                longest = self._options.tick if complete else retry
                 await first_of(
                     self._look.wait(), self._root.changed(authority), self._clock.sleep(longest.total_seconds())
                 )
+                if complete:
+                    retry = self._options.retry
+                elif not self._look.is_set():
+                    retry = min(retry * 2, self._options.tick)
 
     async def _converge(self, copy: Copy[ConfigMap], authority: Authority) -> bool:
         """One look at all; False where something is to be tried again."""

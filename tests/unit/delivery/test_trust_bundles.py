@@ -189,6 +189,23 @@ async def test_nothing_is_made_while_the_release_has_no_cluster_role(
     assert [owner["uid"] for owner in (await bundle(api))["metadata"]["ownerReferences"]] == ["new"]
 
 
+async def test_a_namespace_that_takes_no_bundle_holds_up_no_other_and_is_asked_ever_less_often(
+    api: Api, make: Make, background: Background, before: Before, turn: Turn, requests: list[str]
+) -> None:
+    """Its quota of ConfigMaps is used up, say: that may stay so for days."""
+
+    async def refuse(method: str, path: str) -> None:
+        if method == "POST" and "/bank/" in path:
+            raise Forbidden("exceeded quota")
+
+    before(refuse)
+    background(make().lead())
+    assert (await bundle(api, "shop"))["data"]
+    await turn(timedelta(minutes=5))
+    tries = sum(request.startswith("POST") and "/bank/" in request for request in requests)
+    assert 5 <= tries <= 16, "at 0, 2, 6, 14 and 30 s, then each 30 s"
+
+
 async def test_pods_that_come_all_at_once_cost_one_write(make: Make, requests: list[str]) -> None:
     bundles, before = make(), len(requests)
     await asyncio.gather(*(bundles.ensure("shop") for _ in range(100)))
