@@ -18,6 +18,7 @@ import msgspec
 from weft_kube.connections import Connections
 from weft_kube.errors import ApiError, NotFound, Unavailable, api_error
 from weft_kube.login import Login
+from weft_kube.nesting import shallow
 from weft_kube.resource import Resource
 
 PAGE = 500
@@ -132,7 +133,7 @@ class Api:
         while True:
             page = await self.raw("GET", resource.path(namespace), params=params)
             try:
-                following = _CONTINUE.decode(page).metadata.continue_
+                page, following = _readable(page)
             except msgspec.MsgspecError as error:
                 raise Unavailable(f"GET {resource.path(namespace)}: the answer is no list: {error}") from error
             yield page
@@ -253,9 +254,21 @@ _OBJECT = msgspec.json.Decoder(dict[str, Any])
 def _object(body: bytes) -> dict[str, Any]:
     """Raises Unavailable for what is no JSON object: something between us and the server has answered in its place."""
     try:
-        return _OBJECT.decode(body)
+        try:
+            return _OBJECT.decode(body)
+        except RecursionError:
+            return _OBJECT.decode(shallow(body))
     except msgspec.MsgspecError as error:
         raise Unavailable(f"the answer is no object of the API: {error}") from error
+
+
+def _readable(page: bytes) -> tuple[bytes, str]:
+    """A page that parsers can read, and where the list goes on; an object in it may be too deep for them."""
+    try:
+        return page, _CONTINUE.decode(page).metadata.continue_
+    except RecursionError:
+        page = shallow(page)
+        return page, _CONTINUE.decode(page).metadata.continue_
 
 
 def _encode(body: object) -> bytes:

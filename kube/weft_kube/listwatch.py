@@ -129,7 +129,7 @@ class Reflector(Generic[R]):
                 else:
                     await self._watch(step.version)
                     self._steps.ended(time.monotonic() - began)
-            except (ApiError, msgspec.MsgspecError, OSError) as error:
+            except (ApiError, msgspec.MsgspecError, RecursionError, OSError) as error:
                 fault = error if isinstance(error, ApiError) else _fault(f"{self._doing}: {error}", error)
                 lasted = 0.0 if isinstance(step, List) else time.monotonic() - began
                 self._steps.failed(fault, lasted)
@@ -222,4 +222,4 @@ class Reflector(Generic[R]):
 
 def _fault(message: str, error: Exception) -> ApiError:
     """What cannot be read would be no more readable from the same version on: list anew."""
-    return Gone(message) if isinstance(error, msgspec.MsgspecError) else Unavailable(message)
+    return Gone(message) if isinstance(error, msgspec.MsgspecError | RecursionError) else Unavailable(message)

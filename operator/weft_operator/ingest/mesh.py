@@ -93,7 +93,7 @@ class MeshIngest:
             self._due[name].clear()
             try:
                 found = await self._list(kind)
-            except (ApiError, msgspec.MsgspecError, OSError, ValueError) as error:
+            except (ApiError, msgspec.MsgspecError, RecursionError, OSError, ValueError) as error:
                 steps.failed(error if isinstance(error, ApiError) else ApiError(str(error)))
                 delay = steps.next.delay
                 self._trouble(name, error)
@@ -186,7 +186,7 @@ class MeshIngest:
     def _deliver(self, name: str, kind: str | None, document: Mapping[str, Any]) -> None:
         try:
             self._kinds[name].event(kind, document)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             _log.error("mesh_event_unreadable", kind=name, error=repr(error))
             self._relisted(name)
 

@@ -295,3 +295,18 @@ async def test_an_answer_that_is_not_the_api_servers_is_no_answer(connect: Conne
         await api.get(SECRETS, "s", "n")
     with pytest.raises(Unavailable, match="no list"):
         await anext(api.pages(SECRETS))
+
+
+async def test_an_object_too_deep_for_a_parser_hides_nothing_else(connect: Connect) -> None:
+    """Whoever may write one status could stop the reading of a whole kind, in all namespaces."""
+    deep = b'{"metadata":{"name":"deep"},"status":' + b'{"a":' * 5000 + b"1" + b"}" * 5001
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("/deep"):
+            return web.Response(body=deep)
+        return web.Response(body=b'{"metadata":{},"items":[' + deep + b',{"metadata":{"name":"plain"}}]}')
+
+    api = await connect(answer)
+    (page,) = [page async for page in api.pages(PODS)]
+    assert [item["metadata"]["name"] for item in json.loads(page)["items"]] == ["deep", "plain"]
+    assert (await api.get(PODS, "deep", "n"))["metadata"] == {"name": "deep"}
