@@ -66,6 +66,8 @@ class Code:
     """A TCP port without addresses: it takes all traffic to this port number."""
     CONFLICTING_GATEWAYS = "IST0145"
     """A Gateway's server is left out, because an older one has the port, and the two don't go together."""
+    CLAIM_ROUTE_WITHOUT_AUTHENTICATION = "IST0149"
+    """A VirtualService routes by a token's claims at a gateway where no RequestAuthentication verifies tokens."""
     EXTERNAL_NAME_PORT = "IST0150"
     """An ExternalName Service with a port that is not HTTP: connections can't be told to be for it."""
     SUBSET_SELECTS_NO_PODS = "IST0173"

@@ -36,13 +36,15 @@ from weft_core.model.scalars import Cidr, HostOrAddress, Labels, PortNumber, Wil
 from weft_core.problems import Code, Severity
 
 __all__ = [
-    "MESH", "Abort", "CorsPolicy", "Delay", "Delegate", "Destination", "HTTPBody", "HTTPDirectResponse",
+    "CLAIMS", "MESH", "Abort", "CorsPolicy", "Delay", "Delegate", "Destination", "HTTPBody", "HTTPDirectResponse",
     "HTTPFaultInjection", "HTTPMatchRequest", "HTTPMirrorPolicy", "HTTPRedirect", "HTTPRetry", "HTTPRewrite",
     "HTTPRoute", "HTTPRouteDestination", "HeaderOperations", "Headers", "L4MatchAttributes", "RedirectPortSelection",
     "RegexRewrite", "RouteDestination", "TCPRoute", "TLSMatchAttributes", "TLSRoute", "UnmatchedPreflights",
     "VirtualService",
 ]  # fmt: skip
 
+CLAIMS = "@request.auth.claims"
+"""Beginning of what stands for a token's claim in place of a header's name."""
 MESH = "mesh"
 """The reserved gateway name that stands for all sidecars."""
 
@@ -186,7 +188,7 @@ def _claims_in_sidecars(rules: Sequence[HTTPRoute]) -> Iterator[Mistake]:
         for position, match in enumerate(rule.match):
             for field, headers in (("headers", match.headers), ("withoutHeaders", match.without_headers)):
                 for name in headers:
-                    if name.lower().startswith("@request.auth.claims"):
+                    if name.lower().startswith(CLAIMS):
                         yield Mistake(
                             path=("http", index, "match", position, field, name),
                             message="only gateways route by claims, and this is for sidecars, too",

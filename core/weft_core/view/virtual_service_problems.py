@@ -15,6 +15,7 @@ from weft_core.names import MESH_GATEWAY, matches_host, resolve_host
 from weft_core.problems import Code, ObjectRef, Problem, Severity, by_severity
 from weft_core.registry import Key, Registry
 from weft_core.view.aliases import alias_target, real_host
+from weft_core.view.claim_route_problems import claim_route_problems
 from weft_core.view.delegates import delegate_key, exports_virtual_service
 from weft_core.view.destination_rules import rules_in_force, subset_names
 from weft_core.view.finding import finding
@@ -39,6 +40,7 @@ def virtual_service_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
             *_gateways(db, row, attached),
             *_conflicts(db, row, attached),
             *_unknown_hosts(db, row, attached),
+            *claim_route_problems(db, row, attached.gateways),
         ]
     return by_severity(found)
 

@@ -7,6 +7,7 @@ import pytest
 from weft_core.problems import Code
 from weft_core.registry import Registry
 from weft_core.view.gateway_problems import gateway_problems
+from weft_core.view.virtual_service_problems import virtual_service_problems
 
 GATEWAY = """
 apiVersion: networking.istio.io/v1
@@ -26,3 +27,30 @@ def test_pods_are_looked_for_in_all_namespaces(
 
 def test_where_no_pods_are_known_none_is_missed(registry: Callable[..., Registry]) -> None:
     assert gateway_problems(registry(GATEWAY % "web"), ("other", "edge")) == ()
+
+
+ROUTE = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: staff, namespace: other}
+spec:
+  hosts: [a.example]
+  gateways: [edge]
+  http: [{match: [{headers: {'@request.auth.claims[group]': {exact: staff}}}], redirect: {uri: /}}]
+"""
+TOKENS = """
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: tokens, namespace: shop}
+spec: {selector: {matchLabels: {app: %s}}, jwtRules: [{issuer: a, jwks: '{"keys": []}'}]}
+"""
+
+
+@pytest.mark.parametrize(("app", "told"), [("web", False), ("other", True)])
+def test_routes_by_claims_need_tokens_that_are_verified(
+    registry: Callable[..., Registry], shop: str, app: str, told: bool
+) -> None:
+    problems = virtual_service_problems(registry(shop, GATEWAY % "web", ROUTE, TOKENS % app), ("other", "staff"))
+    assert [(problem.code, problem.path) for problem in problems] == [
+        (Code.CLAIM_ROUTE_WITHOUT_AUTHENTICATION, "spec.http[0].match[0].headers[@request.auth.claims[group]]")
+    ] * told
