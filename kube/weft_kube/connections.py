@@ -49,13 +49,19 @@ class Connections:
         self._token = ""
         self._read_at = float("-inf")
 
-    def session(self, user_agent: str, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
+    def session(
+        self,
+        user_agent: str,
+        *middlewares: aiohttp.ClientMiddlewareType,
+        responses: type[aiohttp.ClientResponse] = aiohttp.ClientResponse,
+    ) -> aiohttp.ClientSession:
         """A session whose requests are authorized. `middlewares` see each request once, before that."""
         connector = aiohttp.TCPConnector(ssl=self._login.tls or False, limit=0, socket_factory=self._socket)
         session = aiohttp.ClientSession(
             connector=connector,
             headers={"User-Agent": user_agent},
             middlewares=(*middlewares, self._authorized),
+            response_class=responses,
         )
         self._sessions = [*(each for each in self._sessions if not each.closed), session]
         return session

@@ -23,6 +23,7 @@ import structlog
 from weft_kube.connections import Connections
 from weft_kube.login import Login
 from weft_kube.resource import Resource
+from weft_operator.ingest.kopf_responses import KopfResponse
 
 if TYPE_CHECKING:
     import kopf
@@ -124,7 +125,7 @@ class KopfWatch:
 
         @kopf.on.login(registry=registry)
         async def log_in(**_: Any) -> kopf.AiohttpSession:
-            session = connections.session("weft-kopf", self._look)
+            session = connections.session("weft-kopf", self._look, responses=KopfResponse)
             return kopf.AiohttpSession(server=self._login.server, aiohttp_session=session)
 
         for resource in self._resources:
@@ -148,12 +149,16 @@ class KopfWatch:
         """Look at kopf's requests: a watch that follows a list is the news."""
         response = await handler(request)
         kind = self._by_path.get(request.url.path)
-        if kind is not None and response.status < 400:
-            if "watch" not in request.url.query:
-                self._listed.add(kind)
-            elif kind in self._listed:
-                self._listed.discard(kind)
-                self._call(self._relisted, kind)
+        if kind is None or response.status >= 400:
+            return response
+        if "watch" not in request.url.query:
+            self._listed.add(kind)
+            return response
+        if isinstance(response, KopfResponse):
+            response.lines()
+        if kind in self._listed:
+            self._listed.discard(kind)
+            self._call(self._relisted, kind)
         return response
 
     def _call(self, function: Callable[..., None], *args: Any) -> None:

@@ -1,6 +1,7 @@
 """Kopf beside the lists of our own: started late, started again, and never the end of anything."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -44,6 +45,7 @@ class Server:
         self.lists = 0
         self.tokens: set[str] = set()
         self.lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self.status = b"{}"
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.tokens.add(request.headers.get("Authorization", ""))
@@ -64,8 +66,10 @@ class Server:
     async def _list(self) -> web.Response:
         self.lists += 1
         metadata = {"namespace": "shop", "name": "a", "uid": "u", "resourceVersion": "5"}
-        item = {"apiVersion": RESOURCE.api_version, "kind": RESOURCE.kind, "metadata": metadata}
-        return web.json_response({"metadata": {"resourceVersion": "7"}, "items": [item]})
+        item = {"apiVersion": RESOURCE.api_version, "kind": RESOURCE.kind, "metadata": metadata, "status": "STATUS"}
+        text = json.dumps({"metadata": {"resourceVersion": "7"}, "items": [item]}).encode()
+        body = text.replace(b'"STATUS"', self.status)
+        return web.Response(body=body, content_type="application/json")
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -94,6 +98,32 @@ async def test_tells_events_and_when_it_has_listed_anew() -> None:
         server.lines.put_nowait(b'{"type": "ERROR", "object": {"code": 410}}\n')
         await until(lambda: relisted == ["VirtualService", "VirtualService"])
         assert server.lists == 2
+        server.lines.put_nowait(None)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_an_object_too_deep_for_a_parser_does_not_end_the_watches() -> None:
+    """Whoever may write one status could blind the control plane to all changes of its kinds."""
+    server = Server()
+    server.status = b'{"a":' * 5000 + b"1" + b"}" * 5000
+    app = web.Application()
+    app.router.add_get("/{path:.*}", server.handle)
+    events: list[tuple[str | None, str]] = []
+
+    def deliver(_kind: str, what: str | None, document: Any) -> None:
+        events.append((what, document["metadata"]["name"]))
+
+    async with TestServer(app, shutdown_timeout=0) as running:
+        login = Login(server=f"http://{running.host}:{running.port}", tls=None, authorization=str)
+        task = asyncio.create_task(KopfWatch(login, [RESOURCE], deliver, lambda _kind: None).run())
+        await until(lambda: events == [(None, "a")])
+        for name, status in (("deep", server.status), ("plain", b"{}")):
+            metadata = b'"metadata":{"namespace":"shop","name":"%s","uid":"%s","resourceVersion":"8"}'
+            line = b'{"type":"ADDED","object":{%s,"status":%s}}\n' % (metadata % (name.encode(), name.encode()), status)
+            server.lines.put_nowait(line)
+        await until(lambda: sorted(events[1:]) == [("ADDED", "deep"), ("ADDED", "plain")])
         server.lines.put_nowait(None)
         task.cancel()
         with suppress(asyncio.CancelledError):
