@@ -5,8 +5,11 @@ from collections.abc import Iterator, Mapping
 
 from weft_core.model.mistake import Mistake
 
-_FORMAT = re.compile(r"(?:[^%]|%%|%[^%()]+%|%[^%()]*\(.*?\)\s*(?::\d+\s*)?%)*", re.DOTALL)
-"""Text, `%%` for a per cent sign, and commands with or without arguments and a length."""
+_FORMAT = re.compile(r"(?>[^%]|%%|%[^%()]+%|%[^%()]*\(.*?\)\s*(?::\d+\s*)?%)*+", re.DOTALL)
+"""Text, `%%` for a per cent sign, and commands with or without arguments and a length.
+
+Nothing is tried twice, so that no value takes longer than its length demands.
+"""
 
 
 def header_value_mistakes(headers: Mapping[str, str], field: str) -> Iterator[Mistake]:

@@ -129,6 +129,12 @@ def test_formats_of_header_values(errors: Listed, value: str) -> None:
     assert errors(VS, rule(f"{ROUTE}, headers: {{request: {{set: {{x-a: '{value}'}}}}}}")) == []
 
 
+def test_a_long_value_is_answered_in_time(errors: Listed) -> None:
+    """A pattern that tries every way to read it would not end."""
+    [(at, *_)] = errors(VS, rule(f"{ROUTE}, headers: {{request: {{set: {{x-a: '{'%A()%' * 200}%'}}}}}}"))
+    assert at == "spec.http[0].headers.request.set.x-a"
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "value", "severity"),
     [
