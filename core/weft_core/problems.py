@@ -70,6 +70,8 @@ class Code:
     """A VirtualService routes by a token's claims at a gateway where no RequestAuthentication verifies tokens."""
     EXTERNAL_NAME_PORT = "IST0150"
     """An ExternalName Service with a port that is not HTTP: connections can't be told to be for it."""
+    GATEWAY_PORT_NOT_ON_SERVICE = "IST0162"
+    """A Gateway's server listens on a port that no Service in front of its pods has."""
     SUBSET_SELECTS_NO_PODS = "IST0173"
     """A DestinationRule's subset picks none of the service's endpoints."""
     UNKNOWN_DESTINATION_RULE_HOST = "IST0174"

@@ -9,8 +9,8 @@ from weft_core.model.server_tls import ServerTLSMode
 from weft_core.problems import Code, ObjectRef, Problem, Severity, by_severity
 from weft_core.registry import Key, Registry
 from weft_core.view.finding import finding
-from weft_core.view.gateways import GatewayId, gateway_conflicts, gateway_ids
-from weft_core.view.selector_problems import pod_namespaces, selects_no_pods
+from weft_core.view.gateways import GatewayId, gateway_conflicts, gateway_ids, service_ports
+from weft_core.view.selector_problems import pod_namespaces, selects_no_pods, workloads_in
 from weft_core.view.selectors import labels_of
 from weft_core.view.visibility import Client
 
@@ -21,7 +21,9 @@ def gateway_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
     row = db.gateways.get(key)
     if row is None:
         return ()
-    return by_severity((*_selects_nothing(db, row), *_conflicts(db, row), *_not_served(row)))
+    return by_severity(
+        (*_selects_nothing(db, row), *_conflicts(db, row), *_behind_no_service(db, row), *_not_served(row))
+    )
 
 
 def _selects_nothing(db: Registry, row: Config[Gateway]) -> Iterator[Problem]:
@@ -54,6 +56,22 @@ def _conflicts(db: Registry, row: Config[Gateway]) -> Iterator[Problem]:
             message=f"port {lost.server.port.number} belongs to an older server of {winner}: {conflict.reason}",
             fix="choose another port, other hosts, or another selector",
         )
+
+
+def _behind_no_service(db: Registry, row: Config[Gateway]) -> Iterator[Problem]:
+    """Ports that no Service in front of the gateway's pods has. A server with an address is meant for the pod alone."""
+    pods = workloads_in(db, pod_namespaces(db), row.spec.selector)
+    fronts = [service_ports(db, pod.namespace, pod.labels, pod.ports) for pod in pods]
+    known = sorted({number for ports in fronts for number, _ in ports})
+    for index, server in enumerate(row.spec.servers):
+        if known and not server.bind and server.port.number not in known:
+            yield finding(
+                row.meta.ref,
+                ("servers", index, "port", "number"),
+                code=Code.GATEWAY_PORT_NOT_ON_SERVICE,
+                message=f"no Service of the gateway has port {server.port.number}: it is reached at its pods alone",
+                fix=f"write one of {', '.join(map(str, known))}, or add the port to the Service",
+            )
 
 
 def _not_served(row: Config[Gateway]) -> Iterator[Problem]:

@@ -29,6 +29,16 @@ def test_where_no_pods_are_known_none_is_missed(registry: Callable[..., Registry
     assert gateway_problems(registry(GATEWAY % "web"), ("other", "edge")) == ()
 
 
+def test_a_port_that_no_service_of_the_gateway_has(registry: Callable[..., Registry], shop: str) -> None:
+    """One with an address of its own is meant for the pod."""
+    elsewhere = (GATEWAY % "web").replace("number: 80", "number: 4444")
+    (problem,) = gateway_problems(registry(shop, elsewhere), ("other", "edge"))
+    assert (problem.code, problem.path) == (Code.GATEWAY_PORT_NOT_ON_SERVICE, "spec.servers[0].port.number")
+    assert "write one of 80, " in problem.fix
+    bound = elsewhere.replace("hosts:", "bind: 127.0.0.1, hosts:")
+    assert gateway_problems(registry(shop, bound), ("other", "edge")) == ()
+
+
 ROUTE = """
 apiVersion: networking.istio.io/v1
 kind: VirtualService
