@@ -7,6 +7,7 @@ from pathlib import Path
 
 from weft_cli.findings import Format, exit_code, render
 from weft_cli.folder import FolderSource
+from weft_cli.workloads import injection_problems
 from weft_core.ingest import replace_all
 from weft_core.problems import by_severity
 from weft_core.registry import Registry, Settings
@@ -21,7 +22,13 @@ def run_analyze(
     loaded = source.read()
     registry = Registry(Settings(derive_endpoints=True))
     replace_all(registry, loaded.objects, mesh=loaded.mesh, guards=loaded.guards)
-    problems = by_severity((*loaded.problems, *source.locate(all_problems(registry))))
+    problems = by_severity(
+        (
+            *loaded.problems,
+            *source.locate(all_problems(registry)),
+            *injection_problems(source.texts, loaded.mesh),
+        )
+    )
     terminal = sys.stdout.isatty()
     coloured = terminal if color is None else color
     width = max(60, shutil.get_terminal_size().columns) if terminal or coloured else None

@@ -69,9 +69,14 @@ class FolderSource:
             mesh=self._mesh,
         )
 
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """The files of the last reading, by name."""
+        return {path: text for path, (text, _) in self._parsed.items()}
+
     def locate(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """Problems of views with file and line, as far as they are about objects of the last reading."""
-        return self._locator.locate(problems, self._sources, {path: text for path, (text, _) in self._parsed.items()})
+        return self._locator.locate(problems, self._sources, self.texts)
 
     def _salvaged(self, found: LoadResult, lost: Collection[ObjectRef]) -> dict[ObjectRef, Guarded]:
         """What was made out of texts that are no YAML: nothing where it is a policy that could be read before."""

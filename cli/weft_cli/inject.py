@@ -11,6 +11,7 @@ import yaml
 
 from weft_cli.findings import EXIT_FINDINGS
 from weft_cli.sources import read_sources
+from weft_cli.workloads import MAINTAINED
 from weft_core.errors import EnvironmentFault
 from weft_core.load.mesh import load_mesh_config
 from weft_core.load.nodes import Builder
@@ -18,12 +19,10 @@ from weft_core.load.yaml import load
 from weft_core.model.mesh_config import MeshConfig
 from weft_core.problems import ObjectRef, Problem, Severity, Source, by_severity
 from weft_injector.patch.workloads import WorkloadInjector, namespace_labels
-from weft_injector.settings import ClusterFeatures, InjectionSettings, load_settings
+from weft_injector.settings import InjectionSettings, load_settings
 
 _START = re.compile(r"---(?:\s|$)")
 _NUMBER_TO_KUBECTL = re.compile(r"[-+]?(?:0o[0-7]+|[\d_]*\.?[\d_]*[eE][-+]?\d+)")
-_FEATURES = ClusterFeatures(native_sidecars=True)
-"""What a cluster is taken to have, as none is asked: every Kubernetes that is still maintained has native sidecars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,7 @@ def run_inject(
     parts = [part for file, text in read_sources(paths) for part in _parts(text, file, problems)]
     injector = WorkloadInjector(
         settings=_settings(settings),
-        features=_FEATURES,
+        features=MAINTAINED,
         mesh=_mesh(mesh_config),
         default_namespace=namespace,
         namespaces=dict(namespace_labels(part.value for part in parts)),
@@ -59,7 +58,7 @@ def run_inject(
     printed: list[str] = []
     for part in parts:
         result = injector.rewrite(part.value)
-        problems += [replace(problem, source=part.source) for problem in result.problems]
+        problems += [replace(problem, source=part.source) for problem in (*result.problems, *result.skipped)]
         if result.document is part.value:
             printed.append(part.text)
         elif result.document is not None:

@@ -12,6 +12,7 @@ from weft_core.injection import ISTIO_NAMESPACE_LABEL, NAMESPACE_LABEL, REVISION
 from weft_core.model.mesh_config import MeshConfig
 from weft_core.model.mistake import one_line
 from weft_core.problems import Code, ObjectRef, Problem, Severity
+from weft_injector.patch.decision import Action
 from weft_injector.patch.inject import Surroundings, inject_pod
 from weft_injector.patch.misplaced import misplaced
 from weft_injector.patch.pod import Document
@@ -44,6 +45,8 @@ class Rewritten:
 
     document: Any
     problems: tuple[Problem, ...] = ()
+    skipped: tuple[Problem, ...] = ()
+    """Why pods that seem to be meant for the mesh have got no sidecar."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,17 +69,20 @@ class WorkloadInjector:
             return self._list(document, items)
         path = _TEMPLATES.get((str(document.get("apiVersion")), str(document.get("kind"))))
         if path is None:
-            return Rewritten(document=document, problems=tuple(self._unknown(document)))
+            return Rewritten(document=document, skipped=tuple(self._unknown(document)))
         return self._workload(document, path)
 
     def _list(self, document: Document, items: list[Any]) -> Rewritten:
         """A list without those of its items that are refused."""
         results = [self.rewrite(item) for item in items]
-        problems = tuple(problem for result in results for problem in result.problems)
-        if all(result.document is item for result, item in zip(results, items, strict=True)):
-            return Rewritten(document=document, problems=problems)
-        kept = [result.document for result in results if result.document is not None]
-        return Rewritten(document={**document, "items": kept}, problems=problems)
+        if not all(result.document is item for result, item in zip(results, items, strict=True)):
+            kept = [result.document for result in results if result.document is not None]
+            document = {**document, "items": kept}
+        return Rewritten(
+            document=document,
+            problems=tuple(problem for result in results for problem in result.problems),
+            skipped=tuple(problem for result in results for problem in result.skipped),
+        )
 
     def _workload(self, document: Document, path: tuple[str, ...]) -> Rewritten:
         template = _at(document, path)
@@ -96,14 +102,13 @@ class WorkloadInjector:
         )
         prefix = "".join(f"{step}." for step in path)
         elsewhere = misplaced(document, template, ref, prefix) if path else ()
-        problems = (
-            *(replace(found, object=ref, path=f"{prefix}{found.path}") for found in injection.problems),
-            *elsewhere,
-        )
+        problems = tuple(replace(found, object=ref, path=f"{prefix}{found.path}") for found in injection.problems)
         if injection.pod is None:
-            return Rewritten(document=None, problems=problems)
-        changed = injection.pod is not template
-        return Rewritten(document=_with(document, path, injection.pod) if changed else document, problems=problems)
+            return Rewritten(document=None, problems=(*problems, *elsewhere))
+        changed = _with(document, path, injection.pod) if injection.pod is not template else document
+        if injection.decision.action is Action.SKIP_ALOUD:
+            return Rewritten(document=changed, skipped=problems)
+        return Rewritten(document=changed, problems=(*problems, *elsewhere))
 
     def _unknown(self, document: Document) -> Iterator[Problem]:
         """A warning about what seems to make pods and is of a kind that is not known here."""

@@ -119,3 +119,44 @@ def test_the_sample_with_each_feature_has_nothing_to_complain_of(weft: Weft, pat
     more = ("-f", path) if path else ()
     ended = weft("analyze", "-f", REPOSITORY / "examples/bookshop", *more, "-o", "json")
     assert [f for f in json.loads(ended.stdout) if f["severity"] != "info"] == []
+
+
+WORKLOAD = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata:
+      labels: {app: web}
+      annotations:
+        traffic.sidecar.istio.io/excludeOutboundPorts: "80,http"
+    spec:
+      containers: [{name: web, image: web}]
+"""
+
+
+def test_what_injection_would_refuse_is_found_before_the_pod_is_made(weft: Weft, tmp_path: Path) -> None:
+    file = tmp_path / "web.yaml"
+    file.write_text(WORKLOAD)
+    ended = weft("analyze", "-f", file, "-o", "json")
+    found = [
+        (each["severity"], each["line"], each["path"].rpartition(".annotations")[2])
+        for each in json.loads(ended.stdout)
+    ]
+    assert found == [("error", 10, "[traffic.sidecar.istio.io/excludeOutboundPorts]")]
+    assert ended.code == 79
+
+
+def test_pods_that_get_no_sidecar_may_say_what_they_like(weft: Weft, tmp_path: Path) -> None:
+    file = tmp_path / "web.yaml"
+    namespace = "kind: Namespace\napiVersion: v1\nmetadata: {name: shop, labels: {weft.dev/injection: disabled}}\n---\n"
+    file.write_text(namespace + WORKLOAD)
+    assert weft("analyze", "-f", file, "-o", "json") == (0, "[]\n", "")
+
+
+def test_a_pod_on_its_nodes_network_is_no_finding(weft: Weft, tmp_path: Path) -> None:
+    file = tmp_path / "web.yaml"
+    file.write_text(WORKLOAD + "      hostNetwork: true\n")
+    assert weft("analyze", "-f", file, "-o", "json") == (0, "[]\n", "")
