@@ -3,13 +3,9 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from io import StringIO
 from typing import Final
 
 import yaml
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from weft_core.problems import Problem, Severity
 
@@ -26,7 +22,6 @@ class Format(StrEnum):
     SARIF = "sarif"
 
 
-_COLOURS: Final = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _SARIF_LEVELS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 
 
@@ -54,45 +49,14 @@ def render(problems: Sequence[Problem], form: Format, *, color: bool = False, wi
         return yaml.safe_dump([record(p) for p in problems], sort_keys=False, allow_unicode=True)
     if form is Format.SARIF:
         return json.dumps(_sarif(problems), indent=2, ensure_ascii=False) + "\n"
-    return _table(problems, color=color, width=width)
+    from weft_cli.findings_table import table  # noqa: PLC0415 - rich, which no other form and no server needs
+
+    return table(problems, color=color, width=width)
 
 
 def exit_code(problems: Iterable[Problem], threshold: Severity = Severity.WARNING) -> int:
     """79 where a finding is as bad as the threshold or worse, else 0."""
     return EXIT_FINDINGS if any(p.severity.rank <= threshold.rank for p in problems) else 0
-
-
-def _table(problems: Sequence[Problem], *, color: bool, width: int | None) -> str:
-    out = StringIO()
-    console = Console(
-        file=out, force_terminal=color, no_color=not color, width=width, highlight=False, soft_wrap=not width
-    )
-    if not problems:
-        console.print(Text("No problems found."))
-        return out.getvalue()
-    if width is None:
-        for problem in problems:
-            console.print(Text(str(problem)))
-        return out.getvalue()
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(ratio=1, overflow="fold")
-    for problem in problems:
-        head = Text(f"{problem.severity.value} {problem.code}", style=_COLOURS[problem.severity])
-        body = Text()
-        body.append(str(problem.object), style="bold")
-        if problem.path:
-            body.append(f"  {problem.path}", style="magenta")
-        if problem.source.file:
-            body.append(f"  {problem.source.file}:{problem.source.line}", style="dim")
-        body.append(f"\n{problem.message}")
-        if problem.fix:
-            body.append(f"\n→ {problem.fix}", style="green")
-        table.add_row(head, body)
-    console.print(table)
-    counts = [(s, sum(p.severity is s for p in problems)) for s in Severity]
-    console.print(Text(", ".join(f"{n} {s.value}{'s' if n != 1 else ''}" for s, n in counts if n)))
-    return out.getvalue()
 
 
 def _sarif(problems: Sequence[Problem]) -> Mapping[str, object]:
