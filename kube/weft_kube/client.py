@@ -125,21 +125,28 @@ class Api:
     async def pages(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "", limit: int = PAGE
     ) -> AsyncGenerator[bytes, None]:
-        """A list, page by page, as the server's JSON.
+        """A list, page by page, as the server's JSON. The server writes each while the caller reads the one before.
 
         Raises Gone where the list changed too much on the way: begin again. Raises Unavailable for what is no list.
         """
-        params = {"limit": str(limit)} | _selectors(labels, fields)
-        while True:
-            page = await self.raw("GET", resource.path(namespace), params=params)
-            try:
-                page, following = _readable(page)
-            except msgspec.MsgspecError as error:
-                raise Unavailable(f"GET {resource.path(namespace)}: the answer is no list: {error}") from error
-            yield page
-            if not following:
-                return
-            params["continue"] = following
+        path, params = resource.path(namespace), {"limit": str(limit)} | _selectors(labels, fields)
+        coming: asyncio.Task[bytes] | None = asyncio.create_task(self.raw("GET", path, params=params))
+        try:
+            while coming is not None:
+                page = await coming
+                try:
+                    page, following = _readable(page)
+                except msgspec.MsgspecError as error:
+                    raise Unavailable(f"GET {path}: the answer is no list: {error}") from error
+                coming = None
+                if following:
+                    params["continue"] = following
+                    coming = asyncio.create_task(self.raw("GET", path, params=params))
+                yield page
+        finally:
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
 
     async def watch(
         self,

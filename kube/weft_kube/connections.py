@@ -29,6 +29,9 @@ _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, 
 """A peer that vanished without a word is noticed within 45 s (by default two hours), as Kubernetes' own clients do by
 HTTP/2 pings. Milliseconds in the last one, and not every system has all of them."""
 
+_UNPACKED: Final = "identity"
+"""How answers come, as with Kubernetes' own components: in a cluster, packing takes longer than sending."""
+
 _Address = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[Any, ...]]
 """As `getaddrinfo` has it."""
 
@@ -59,7 +62,7 @@ class Connections:
         connector = aiohttp.TCPConnector(ssl=self._login.tls or False, limit=0, socket_factory=self._socket)
         session = aiohttp.ClientSession(
             connector=connector,
-            headers={"User-Agent": user_agent},
+            headers={"User-Agent": user_agent, "Accept-Encoding": _UNPACKED},
             middlewares=(*middlewares, self._authorized),
             response_class=responses,
         )

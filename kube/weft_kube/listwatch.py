@@ -8,7 +8,7 @@ The copy may be late. It is never wrong for good: what vanished while nobody wat
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, Generic, NoReturn, Protocol, TypeVar
 
 import msgspec
@@ -138,23 +138,29 @@ class Reflector(Generic[R]):
     async def _list(self) -> None:
         present: set[Key] = set()
         version = ""
-        async for body in self._api.pages(self._resource, self._namespace, labels=self._labels, fields=self._fields):
-            page = _PAGE.decode(body)
-            version = page.metadata.resource_version
-            began = float("-inf")
-            for item in page.items or ():
-                if time.monotonic() - began > _SLICE:
-                    await asyncio.sleep(0)
-                    began = time.monotonic()
-                if (row := self._read(item, present)) is not None:
-                    present.add((row.namespace, row.name))
-                    self._sink.put(row)
+        pages = self._api.pages(self._resource, self._namespace, labels=self._labels, fields=self._fields)
+        async with contextlib.aclosing(pages):
+            async for body in pages:
+                page = _PAGE.decode(body)
+                version = page.metadata.resource_version
+                await self._put(page.items or (), present)
         self._sink.retain(present)
         self._steps.listed(version)
         self._told = _NOTHING
         if not self.synced.is_set():
             self.synced.set()
             _log.info("listwatch_synced", resource=self._resource.plural, objects=len(present))
+
+    async def _put(self, items: Iterable[msgspec.Raw], present: set[Key]) -> None:
+        """Write a page's objects, in slices of time."""
+        began = float("-inf")
+        for item in items:
+            if time.monotonic() - began > _SLICE:
+                await asyncio.sleep(0)
+                began = time.monotonic()
+            if (row := self._read(item, present)) is not None:
+                present.add((row.namespace, row.name))
+                self._sink.put(row)
 
     def _read(self, item: msgspec.Raw, present: set[Key]) -> R | None:
         """A row. What can't be read is present all the same: its last readable version stays."""

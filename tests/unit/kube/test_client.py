@@ -198,6 +198,45 @@ async def test_lists_come_page_by_page(connect: Connect) -> None:
     assert [json.loads(page)["items"] async for page in api.pages(PODS, limit=1)] == [[0], [1], [2]]
 
 
+async def test_the_next_page_is_on_its_way_while_the_caller_reads_one(connect: Connect) -> None:
+    asked = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        if "continue" in request.query:
+            asked.set()
+            return web.json_response({"metadata": {}, "items": []})
+        return web.json_response({"metadata": {"continue": "more"}, "items": []})
+
+    pages = (await connect(answer)).pages(PODS)
+    await anext(pages)
+    async with asyncio.timeout(2):
+        await asked.wait()
+    assert [json.loads(page) async for page in pages] == [{"metadata": {}, "items": []}]
+
+
+async def test_a_list_that_nobody_reads_on_asks_for_nothing_more(connect: Connect) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if "continue" in request.query:
+            await asyncio.sleep(60)
+        return web.json_response({"metadata": {"continue": "more"}, "items": []})
+
+    before = asyncio.all_tasks()
+    pages = (await connect(answer)).pages(PODS)
+    await anext(pages)
+    async with asyncio.timeout(2):
+        await pages.aclose()
+    assert not {task for task in asyncio.all_tasks() - before if "raw" in repr(task.get_coro())}
+
+
+async def test_answers_are_not_packed(connect: Connect) -> None:
+    """Thirty megabytes of Pods take longer to pack and to unpack than to send within a cluster."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"asked": request.headers["Accept-Encoding"]})
+
+    assert await (await connect(answer)).get(PODS, "a", "shop") == {"asked": "identity"}
+
+
 async def test_a_watch_gives_whole_lines_of_any_length(connect: Connect) -> None:
     long = json.dumps({"type": "ADDED", "object": {"data": "x" * 300_000}}).encode()
 
