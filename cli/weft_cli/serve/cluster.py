@@ -173,7 +173,7 @@ class _Replica:
             await self._start_xds(certificates, material, stack)
         if self._roles & {Role.OPERATOR, Role.INJECTOR}:
             await self._start_webhooks(certificates, material, stack)
-        for part, name in (*certificates.everybodys(self._roles), *self._reporting.everybodys()):
+        for part, name in certificates.everybodys(self._roles):
             run(part(), name)
         run(self._features.run(), "features")
         run(self._watch_namespaces(certificates), "namespaces")
@@ -181,6 +181,8 @@ class _Replica:
         if "webhooks known" in self._readiness.missing:
             await webhooks_known(self._api, self._release)
             self._readiness.done("webhooks known")
+        for part, name in self._reporting.everybodys():  # whose first look at all pods nobody's readiness waits for
+            run(part(), name)
 
     async def _start_xds(
         self, certificates: Certificates, material: ServingMaterial, stack: contextlib.AsyncExitStack
