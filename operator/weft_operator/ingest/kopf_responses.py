@@ -25,7 +25,10 @@ class KopfResponse(aiohttp.ClientResponse):
 
 
 class _Lines:
-    """A stream of bytes as whole lines, none of them too deep. It has the one method that kopf calls."""
+    """A stream of bytes as whole lines, none of them too deep.
+
+    It has the one method that kopf calls, and what aiohttp tells the stream of an answer that is given up half read.
+    """
 
     def __init__(self, content: aiohttp.StreamReader) -> None:
         self._content = content
@@ -38,6 +41,14 @@ class _Lines:
             for line in lines:
                 yield _readable(line) + b"\n"
         yield rest
+
+    def exception(self) -> BaseException | None:
+        """Why no more can be read."""
+        return self._content.exception()
+
+    def set_exception(self, *reason: Any) -> None:
+        """No more can be read, whoever waits for it."""
+        self._content.set_exception(*reason)
 
 
 def _readable(line: bytes) -> bytes:
