@@ -52,14 +52,8 @@ def redirect_problems(own: Container, ref: ObjectRef, path: str) -> Iterator[Pro
     image = "" if own.image == AUTO_IMAGE else own.image
     for name, value in (("image", image), ("command", own.command), ("args", own.args)):
         if value:
-            yield Problem(
-                code=Code.SCHEMA_WARNING,
-                severity=Severity.WARNING,
-                object=ref,
-                path=f"{path}.{name}",
-                message=f"traffic is redirected by Weft's own program; this {name} has no effect",
-                fix="remove it; what is captured is set by annotations",
-            )
+            message = f"traffic is redirected by Weft's own program; this {name} has no effect"
+            yield _warning(ref, f"{path}.{name}", message, "remove it; what is captured is set by annotations")
 
 
 def merged_resources(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,14 +77,14 @@ def overlay_problems(own: Container, ref: ObjectRef, path: str) -> Iterator[Prob
         )
     for name, value in (("command", own.command), ("args", own.args)):
         if value:
-            yield Problem(
-                code=Code.SCHEMA_WARNING,
-                severity=Severity.WARNING,
-                object=ref,
-                path=f"{path}.{name}",
-                message=f"the proxy is Envoy with its configuration on the command line; this {name} has no effect",
-                fix="remove it; log levels and concurrency are set by annotations",
+            message = f"the proxy is Envoy with its configuration on the command line; this {name} has no effect"
+            yield _warning(
+                ref, f"{path}.{name}", message, "remove it; log levels and concurrency are set by annotations"
             )
+
+
+def _warning(ref: ObjectRef, path: str, message: str, fix: str) -> Problem:
+    return Problem(code=Code.SCHEMA_WARNING, severity=Severity.WARNING, object=ref, path=path, message=message, fix=fix)
 
 
 def _merged(ours: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
