@@ -12,13 +12,19 @@ from weft_core.model.mistake import Mistake
 from weft_core.model.scalars import Bool, FrozenMap, Labels, PortNumber, refuse
 from weft_core.problems import Code, Severity
 
-_NAME = re.compile(r":?[!#$%&'*+\-.^_`|~0-9A-Za-z]+|@request\.auth\.claims[.\[].+")
+_CLAIMS = "@request.auth.claims"
+_NAME = re.compile(rf":?[!#$%&'*+\-.^_`|~0-9A-Za-z]+|{re.escape(_CLAIMS)}[.\[].+")
 
 
 def _matched_header(value: str) -> str:
     if not _NAME.fullmatch(value):
         refuse(f"`{value}` is not a header name", "write letters, digits and hyphens only: end-user")
     return value
+
+
+def claim_of(name: str) -> str:
+    """Behind what stands for a token's claim in place of a header's name: `[group]`, `.group`; empty for a header."""
+    return name.removeprefix(_CLAIMS) if name.startswith(_CLAIMS) else ""
 
 
 MatchedHeader = Annotated[str, AfterValidator(_matched_header)]

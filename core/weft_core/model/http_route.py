@@ -6,18 +6,13 @@ from enum import StrEnum
 
 from pydantic import AliasChoices, Field
 
-from weft_core.model.base import Model, Percent, StringMatch, one_of, regex_mistakes, too_many
-from weft_core.model.destination import (
-    Destination,
-    Headers,
-    HTTPRouteDestination,
-    is_host_header,
-    weight_mistakes,
-)
+from weft_core.model.base import Model, Percent, one_of, regex_mistakes, too_many
+from weft_core.model.cors import CorsPolicy
+from weft_core.model.destination import Destination, Headers, HTTPRouteDestination, is_host_header, weight_mistakes
 from weft_core.model.fault import HTTPFaultInjection
 from weft_core.model.http_match import HTTPMatchRequest
 from weft_core.model.mistake import Mistake
-from weft_core.model.scalars import Bool, Duration, DurationOrZero, Int, NonEmpty, PortNumber, UInt, is_header_name
+from weft_core.model.scalars import Bool, Duration, DurationOrZero, Int, NonEmpty, PortNumber, UInt
 from weft_core.problems import Code, Severity
 
 RETRY_CONDITIONS = frozenset(
@@ -29,10 +24,9 @@ RETRY_CONDITIONS = frozenset(
 )  # fmt: skip
 """Words that `retryOn` may hold, beside status codes: Envoy's x-envoy-retry-on and x-envoy-retry-grpc-on."""
 
-MAX_BODY = 1024 * 1024
-"""Bytes of a fixed body at most."""
+MAX_DIRECT_RESPONSE_BODY = 1024 * 1024
+"""Bytes of a fixed body at most. Envoy is told the same number (`ir.route`), and would refuse the routes."""
 REDIRECT_CODES = frozenset({301, 302, 303, 307, 308})
-METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"])
 
 
 class RedirectPortSelection(StrEnum):
@@ -84,7 +78,7 @@ class HTTPBody(Model):
             size += len(base64.b64decode(self.bytes_ or "", validate=True))
         except ValueError:
             yield Mistake(path=("bytes",), message="it is not base64", fix="encode the body in base64, or write string")
-        if size > MAX_BODY:
+        if size > MAX_DIRECT_RESPONSE_BODY:
             yield Mistake(message=f"the body has {size} bytes", fix="shorten it to 1 MiB")
 
 
@@ -152,57 +146,6 @@ class HTTPRetry(Model):
                 path=("attempts",),
                 message="retries are described and switched off, as attempts is 0",
                 fix="write attempts: 1 or more, or leave the other fields out",
-            )
-
-
-class UnmatchedPreflights(StrEnum):
-    """What happens to a preflight request from a foreign origin."""
-
-    UNSPECIFIED = "UNSPECIFIED"
-    FORWARD = "FORWARD"
-    IGNORE = "IGNORE"
-
-
-class CorsPolicy(Model):
-    """Cross-origin requests that browsers may make."""
-
-    allow_origin: tuple[str, ...] = Field((), description="Deprecated: exact origins. See allowOrigins.")
-    allow_origins: tuple[StringMatch, ...] = Field((), description="Origins.")
-    allow_methods: tuple[str, ...] = Field((), description="Methods.")
-    allow_headers: tuple[str, ...] = Field((), description="Request headers.")
-    expose_headers: tuple[str, ...] = Field((), description="Response headers that scripts may read.")
-    max_age: Duration | None = Field(None, description="How long a browser may remember a preflight's answer.")
-    allow_credentials: Bool | None = Field(None, description="May cookies be sent along?")
-    unmatched_preflights: UnmatchedPreflights = Field(
-        UnmatchedPreflights.UNSPECIFIED, description="Forward (the default) or answer foreign preflights."
-    )
-
-    def check(self) -> Iterator[Mistake]:
-        """Known methods, whole seconds, and a note where the deprecated field is used."""
-        for index, method in enumerate(self.allow_methods):
-            if method not in METHODS and method != "*":
-                fix = f"write {method.upper()}" if method.upper() in METHODS else "write GET, POST …"
-                yield Mistake(path=("allowMethods", index), message=f"`{method}` is no HTTP method", fix=fix)
-        for field, names in (("allowHeaders", self.allow_headers), ("exposeHeaders", self.expose_headers)):
-            for index, name in enumerate(names):
-                if not is_header_name(name):
-                    yield Mistake(path=(field, index), message=f"`{name}` is not a header name", fix="correct it")
-        for index, origin in enumerate(self.allow_origins):
-            if origin.is_present_match or origin.exact == "":
-                yield Mistake(
-                    path=("allowOrigins", index),
-                    message="the origin is matched with nothing",
-                    fix="write one of exact, prefix and regex",
-                )
-        if self.max_age is not None and self.max_age.microseconds:
-            yield Mistake(path=("maxAge",), message="maxAge counts whole seconds", fix="write 1s or more")
-        if self.allow_origin:
-            yield Mistake(
-                path=("allowOrigin",),
-                severity=Severity.WARNING,
-                code=Code.DEPRECATED,
-                message="allowOrigin is deprecated",
-                fix="write allowOrigins: [{exact: …}]",
             )
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from weft_core.model.base import Model
-from weft_core.model.mistake import Mistake
-from weft_core.model.scalars import NonEmpty, PortNumber, refuse
+from weft_core.model.mistake import Mistake, Path
+from weft_core.model.scalars import NonEmpty, PortNumber, is_label, refuse
 from weft_core.problems import Code, Severity
 
 PROTOCOLS = frozenset(
@@ -31,10 +31,20 @@ def _protocol_or_none(value: str) -> str:
 
 Protocol = Annotated[str, AfterValidator(_protocol)]
 """A protocol's name, kept in capitals."""
-NumberOrZero = Annotated[int, Field(strict=True, ge=0, le=65535)]
-"""A port's number, which a Unix socket does not have."""
 OptionalProtocol = Annotated[str, AfterValidator(_protocol_or_none)]
 """The same, or empty: it is recognised from the first bytes."""
+NumberOrZero = Annotated[int, Field(strict=True, ge=0, le=65535)]
+"""A port's number, which a Unix socket does not have."""
+
+
+def port_name_mistakes(name: str, path: Path) -> Iterator[Mistake]:
+    """A mistake for what is no name of a port."""
+    if not is_label(name):
+        yield Mistake(
+            path=path,
+            message=f"`{name}` is not the name of a port",
+            fix="write letters, digits and hyphens only: http-web",
+        )
 
 
 class Port(Model):

@@ -23,7 +23,7 @@ CIPHER_SUITES = frozenset(
 
 def is_cipher_suite(text: str) -> bool:
     """Whether Envoy takes it. Expressions (`-ALL`, `[A|B]`) are not looked into."""
-    return text in CIPHER_SUITES or text == "ALL" or not text[:1].isalnum()
+    return text in CIPHER_SUITES or text == "ALL" or text.startswith(("-", "!", "+", "[", "@"))
 
 
 class ServerTLSMode(StrEnum):

@@ -8,9 +8,9 @@ from pydantic import Field
 from weft_core.model.base import Model, WorkloadSelector
 from weft_core.model.export import ExportTo
 from weft_core.model.mistake import Mistake
-from weft_core.model.port import HTTP_PROTOCOLS, TLS_PROTOCOLS, ServicePort
-from weft_core.model.scalars import Cidr, WildcardHost, is_ip, is_label
-from weft_core.model.workload_entry import NOT_A_PORT_NAME, PORT_NAME_FIX, WorkloadEntry
+from weft_core.model.port import HTTP_PROTOCOLS, TLS_PROTOCOLS, ServicePort, port_name_mistakes
+from weft_core.model.scalars import Cidr, WildcardHost, is_ip
+from weft_core.model.workload_entry import WorkloadEntry
 from weft_core.problems import Code, Severity
 
 __all__ = ["Location", "Resolution", "ServiceEntry", "ServicePort", "WorkloadEntry", "WorkloadSelector"]
@@ -80,11 +80,7 @@ class ServiceEntry(Model):
                 yield _twice(("ports", index, "name"), f"`{port.name}`", names[port.name])
             if numbers.setdefault(port.number, index) != index:
                 yield _twice(("ports", index, "number"), str(port.number), numbers[port.number])
-
-            if not is_label(port.name):
-                yield Mistake(
-                    path=("ports", index, "name"), message=NOT_A_PORT_NAME.format(port.name), fix=PORT_NAME_FIX
-                )
+            yield from port_name_mistakes(port.name, ("ports", index, "name"))
         for index, endpoint in enumerate(self.endpoints):
             for name in endpoint.ports:
                 if name not in names:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pydantic import Field
 
 from weft_core.model.base import Model
+from weft_core.model.cors import CorsPolicy, UnmatchedPreflights
 from weft_core.model.destination import (
     Destination,
     HeaderOperations,
@@ -16,9 +17,8 @@ from weft_core.model.destination import (
 from weft_core.model.export import ExportTo, is_namespace
 from weft_core.model.fault import Abort, Delay, HTTPFaultInjection
 from weft_core.model.frozen import EMPTY
-from weft_core.model.http_match import HTTPMatchRequest
+from weft_core.model.http_match import HTTPMatchRequest, claim_of
 from weft_core.model.http_route import (
-    CorsPolicy,
     Delegate,
     HTTPBody,
     HTTPDirectResponse,
@@ -29,22 +29,19 @@ from weft_core.model.http_route import (
     HTTPRoute,
     RedirectPortSelection,
     RegexRewrite,
-    UnmatchedPreflights,
 )
-from weft_core.model.mistake import Mistake
+from weft_core.model.mistake import Mistake, Path
 from weft_core.model.scalars import Cidr, HostOrAddress, Labels, PortNumber, WildcardHost, is_host
 from weft_core.problems import Code, Severity
 
 __all__ = [
-    "CLAIMS", "MESH", "Abort", "CorsPolicy", "Delay", "Delegate", "Destination", "HTTPBody", "HTTPDirectResponse",
+    "MESH", "Abort", "CorsPolicy", "Delay", "Delegate", "Destination", "HTTPBody", "HTTPDirectResponse",
     "HTTPFaultInjection", "HTTPMatchRequest", "HTTPMirrorPolicy", "HTTPRedirect", "HTTPRetry", "HTTPRewrite",
     "HTTPRoute", "HTTPRouteDestination", "HeaderOperations", "Headers", "L4MatchAttributes", "RedirectPortSelection",
     "RegexRewrite", "RouteDestination", "TCPRoute", "TLSMatchAttributes", "TLSRoute", "UnmatchedPreflights",
     "VirtualService",
 ]  # fmt: skip
 
-CLAIMS = "@request.auth.claims"
-"""Beginning of what stands for a token's claim in place of a header's name."""
 MESH = "mesh"
 """The reserved gateway name that stands for all sidecars."""
 
@@ -129,16 +126,22 @@ class VirtualService(Model):
         """Whether sidecars follow it."""
         return not self.gateways or MESH in self.gateways
 
+    def claim_paths(self) -> Iterator[Path]:
+        """Where its HTTP rules ask for a claim of the verified token."""
+        for index, rule in enumerate(self.http):
+            for position, match in enumerate(rule.match):
+                for field, headers in (("headers", match.headers), ("withoutHeaders", match.without_headers)):
+                    yield from (("http", index, "match", position, field, name) for name in headers if claim_of(name))
+
     def check(self) -> Iterator[Mistake]:
         """Rules exist, hosts fit the gateways, and no rule hides behind another."""
         if not (self.http or self.tls or self.tcp):
             yield Mistake(message="there are no rules", fix="add http, tls or tcp")
         if self.hosts:
             yield from self._check_hosts()
+            yield from self._check_claims()
         else:
             yield from self._check_delegate()
-        if self.hosts and self.applies_to_mesh:
-            yield from _claims_in_sidecars(self.http)
         for index, gateway in enumerate(self.gateways):
             namespace, slash, name = gateway.rpartition("/")
             if not is_host(name, wildcard=False) or (slash and not is_namespace(namespace)):
@@ -164,6 +167,15 @@ class VirtualService(Model):
                 yield Mistake(path=("hosts", index), message=f"`{host}` is listed twice", fix="remove one")
             seen.add(host.lower())
 
+    def _check_claims(self) -> Iterator[Mistake]:
+        """Sidecars route before they verify tokens: a claim is never there, whatever the request has."""
+        for path in self.claim_paths() if self.applies_to_mesh else ():
+            yield Mistake(
+                path=path,
+                message="only gateways route by claims, and this is for sidecars, too",
+                fix="list gateways without mesh, or match something else",
+            )
+
     def _check_delegate(self) -> Iterator[Mistake]:
         """A VirtualService without hosts is a delegate: only HTTP rules, for whoever delegates to it."""
         for name in ("gateways", "tls", "tcp"):
@@ -180,20 +192,6 @@ class VirtualService(Model):
                     message="a delegate cannot delegate again",
                     fix="write the rules here",
                 )
-
-
-def _claims_in_sidecars(rules: Sequence[HTTPRoute]) -> Iterator[Mistake]:
-    """Sidecars route before they verify tokens: a claim is never there, whatever the request has."""
-    for index, rule in enumerate(rules):
-        for position, match in enumerate(rule.match):
-            for field, headers in (("headers", match.headers), ("withoutHeaders", match.without_headers)):
-                for name in headers:
-                    if name.lower().startswith(CLAIMS):
-                        yield Mistake(
-                            path=("http", index, "match", position, field, name),
-                            message="only gateways route by claims, and this is for sidecars, too",
-                            fix="list gateways without mesh, or match something else",
-                        )
 
 
 def _unreachable(field: str, rules: Sequence[HTTPRoute | TLSRoute | TCPRoute]) -> Iterator[Mistake]:

@@ -7,12 +7,11 @@ from pydantic import Field
 from weft_core.model.base import Model
 from weft_core.model.frozen import EMPTY, FrozenDict
 from weft_core.model.mistake import Mistake
-from weft_core.model.scalars import FrozenMap, Labels, NonEmpty, PortNumber, UInt, is_host, is_ip, is_label
+from weft_core.model.port import port_name_mistakes
+from weft_core.model.scalars import FrozenMap, Labels, NonEmpty, PortNumber, UInt, is_host, is_ip
 from weft_core.problems import Code, Severity
 
 NO_PORTS: FrozenDict[str, int] = FrozenDict()
-NOT_A_PORT_NAME = "`{}` is not the name of a port"
-PORT_NAME_FIX = "write letters, digits and hyphens only: http-web"
 UNIX = "unix://"
 """Beginning of an address that is a Unix socket's path."""
 
@@ -44,8 +43,7 @@ class WorkloadEntry(Model):
                 fix="remove it, if proxies can reach the address",
             )
         for name in self.ports:
-            if not is_label(name):
-                yield Mistake(path=("ports", name), message=NOT_A_PORT_NAME.format(name), fix=PORT_NAME_FIX)
+            yield from port_name_mistakes(name, ("ports", name))
         if not self.address:
             if not self.network:
                 yield Mistake(path=("address",), message="there is no address", fix="add address, or network")

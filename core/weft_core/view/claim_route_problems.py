@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from weft_core.model.meta import Config
-from weft_core.model.mistake import Path
-from weft_core.model.virtual_service import CLAIMS, VirtualService
+from weft_core.model.virtual_service import VirtualService
 from weft_core.names import MESH_GATEWAY
 from weft_core.problems import Code, Problem, Severity
 from weft_core.registry import Key, Registry
@@ -15,7 +14,7 @@ from weft_core.view.selector_problems import pod_namespaces, workloads_in
 
 def claim_route_problems(db: Registry, row: Config[VirtualService], gateways: tuple[str, ...]) -> Iterator[Problem]:
     """A finding for each match that asks for a claim, where a pod of the gateways verifies no tokens."""
-    paths = tuple(_claims(row.spec))
+    paths = tuple(row.spec.claim_paths())
     bare = next(filter(None, (_bare_pod(db, name) for name in gateways)), "") if paths else ""
     for path in paths if bare else ():
         yield finding(
@@ -26,17 +25,6 @@ def claim_route_problems(db: Registry, row: Config[VirtualService], gateways: tu
             message=f"no RequestAuthentication verifies tokens for pod {bare} of the gateway, so there are no claims",
             fix="add a RequestAuthentication that selects the gateway's pods",
         )
-
-
-def _claims(spec: VirtualService) -> Iterator[Path]:
-    for index, rule in enumerate(spec.http):
-        for position, match in enumerate(rule.match):
-            for field, headers in (("headers", match.headers), ("withoutHeaders", match.without_headers)):
-                yield from (
-                    ("http", index, "match", position, field, name)
-                    for name in headers
-                    if name.lower().startswith(CLAIMS)
-                )
 
 
 def _bare_pod(db: Registry, gateway: str) -> str:

@@ -19,10 +19,10 @@ from weft_core.ir.route import (
 from weft_core.ir.service import Labels
 from weft_core.ir.string_match import MatchKind, StringMatch
 from weft_core.model.base import StringMatch as StringMatchModel
+from weft_core.model.http_match import claim_of
 from weft_core.model.virtual_service import HTTPMatchRequest, L4MatchAttributes, TLSMatchAttributes
 from weft_core.view.selectors import selects
 
-_CLAIMS = "@request.auth.claims"
 _CLAIM_PARTS = re.compile(r"\[([^\]]+)\]|\.([^.\[]+)")
 
 
@@ -96,7 +96,7 @@ def _headers(match: HTTPMatchRequest) -> Iterator[HeaderMatch]:
     found = [(name, False, value) for name, value in match.headers.items()]
     found += [(name, True, value) for name, value in match.without_headers.items()]
     for name, invert, value in sorted(found, key=lambda item: item[:2]):
-        if name.startswith(_CLAIMS):
+        if claim_of(name):
             continue
         comparison = string_match(value)
         missing = invert and comparison.kind is not MatchKind.PRESENT
@@ -109,7 +109,6 @@ def _headers(match: HTTPMatchRequest) -> Iterator[HeaderMatch]:
 
 def _claims(headers: Mapping[str, StringMatchModel], *, invert: bool) -> Iterator[ClaimMatch]:
     for name, value in sorted(headers.items()):
-        if name.startswith(_CLAIMS):
-            parts = _CLAIM_PARTS.findall(name.removeprefix(_CLAIMS))
-            path = tuple(bracketed or dotted for bracketed, dotted in parts)
+        if claim := claim_of(name):
+            path = tuple(bracketed or dotted for bracketed, dotted in _CLAIM_PARTS.findall(claim))
             yield ClaimMatch(path=path, match=string_match(value), invert=invert)

@@ -107,6 +107,7 @@ WARNED = {
     ),
     "selector of nothing": (SE, f"{{hosts: [a.b], {PORTS}, workloadSelector: {{labels: {{a: b}}}}}}", "spec.workloadSelector"),
     "no such suite": (GW, f"{{servers: [{{{TLS} {{mode: SIMPLE, credentialName: a, cipherSuites: [ROT13]}}}}]}}", "spec.servers[0].tls.cipherSuites[0]"),
+    "empty suite": (GW, f"{{servers: [{{{TLS} {{mode: SIMPLE, credentialName: a, cipherSuites: ['']}}}}]}}", "spec.servers[0].tls.cipherSuites[0]"),
     "suite twice": (GW, f"{{servers: [{{{TLS} {{mode: SIMPLE, credentialName: a, cipherSuites: [AES128-SHA, AES128-SHA]}}}}]}}", "spec.servers[0].tls.cipherSuites[1]"),
     "unused roots": (GW, f"{{servers: [{{{TLS} {{mode: PASSTHROUGH, caCrl: a}}}}]}}", "spec.servers[0].tls.caCrl"),
     "unused certificate": (GW, f"{{servers: [{{{TLS} {{mode: SIMPLE, credentialName: a, serverCertificate: b}}}}]}}", "spec.servers[0].tls.privateKey"),

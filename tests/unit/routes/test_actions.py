@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from weft_core.ir.route import (
+    MAX_DIRECT_RESPONSE_BODY,
     MILLION,
     Abort,
     Delay,
@@ -20,6 +21,7 @@ from weft_core.ir.route import (
 )
 from weft_core.ir.string_match import MatchKind, StringMatch
 from weft_core.ir.traffic_policy import HashPolicy
+from weft_core.model import http_route
 
 if TYPE_CHECKING:
     from tests.unit.routes.conftest import Mesh
@@ -130,6 +132,10 @@ def test_redirect_keeps_the_port_that_was_asked_where_told_to(mesh: "Mesh") -> N
     mesh.service("reviews", ("http", 9080))
     route = mesh.only("redirect: {uri: /x, derivePort: FROM_REQUEST_PORT}", port=9080)
     assert route.action == Redirect(path="/x", port=9080)
+
+
+def test_a_fixed_body_may_be_as_long_as_envoy_is_told() -> None:
+    assert http_route.MAX_DIRECT_RESPONSE_BODY == MAX_DIRECT_RESPONSE_BODY
 
 
 def test_direct_response_takes_text_or_bytes(mesh: "Mesh") -> None:
