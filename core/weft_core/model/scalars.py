@@ -14,7 +14,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, St
 from pydantic_core import PydanticCustomError
 
 from weft_core.model.frozen import FrozenDict
-from weft_core.model.regex import regex_error
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -182,12 +181,6 @@ def check_header_name(value: str) -> str:
     return value
 
 
-def _regex(value: str) -> str:
-    if reason := regex_error(value):
-        refuse(f"`{value}` is not a regular expression of RE2: {reason}", "write it in RE2's syntax")
-    return value
-
-
 ServiceHost = Annotated[str, AfterValidator(_service_host)]
 """The host of one service: a short name (`reviews`), a full one, or a ServiceEntry's wildcard as it stands there."""
 WildcardHost = Annotated[str, AfterValidator(_wildcard_host)]
@@ -197,5 +190,4 @@ Address = Annotated[str, AfterValidator(_address)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 """An address, alone or with a prefix length."""
 HeaderName = Annotated[str, AfterValidator(check_header_name)]
-Regex = Annotated[str, AfterValidator(_regex)]
 """A regular expression in RE2's syntax."""

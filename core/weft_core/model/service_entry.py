@@ -33,9 +33,6 @@ class Resolution(StrEnum):
     DYNAMIC_DNS = "DYNAMIC_DNS"
 
 
-_RESOLVED_BY_NAME = frozenset({Resolution.DNS, Resolution.DNS_ROUND_ROBIN})
-
-
 class ServiceEntry(Model):
     """Hosts, their ports, and where their endpoints are."""
 
@@ -195,11 +192,6 @@ class ServiceEntry(Model):
                     message="a Unix socket cannot be resolved",
                     fix="write resolution: STATIC",
                 )
-
-    @property
-    def is_resolved_by_name(self) -> bool:
-        """Whether proxies ask DNS for its endpoints."""
-        return self.resolution in _RESOLVED_BY_NAME
 
 
 def _twice(path: tuple[str | int, ...], what: str, first: int) -> Mistake:

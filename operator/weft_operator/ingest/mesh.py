@@ -72,9 +72,9 @@ class MeshIngest:
         """Set when all kinds have been looked for, and when other ones are served than before."""
         self._told: dict[str, str] = {}
 
-    def served(self, name: str) -> Resource | None:
+    def served(self, kind: str) -> Resource | None:
         """Where the cluster serves a kind; None where it does not."""
-        return self._kinds[name].resource
+        return self._kinds[kind].resource
 
     async def run(self) -> NoReturn:
         """Keep them, until cancelled."""

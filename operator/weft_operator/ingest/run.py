@@ -15,7 +15,7 @@ from weft_core.registry import Registry
 from weft_kube.client import Api
 from weft_kube.listwatch import Reflector
 from weft_kube.login import Login
-from weft_kube.resource import CONFIG_MAPS
+from weft_kube.resource import CONFIG_MAPS, Resource
 from weft_operator.ingest.barrier import Barrier
 from weft_operator.ingest.kubernetes import reflectors
 from weft_operator.ingest.mesh import MeshIngest
@@ -107,8 +107,10 @@ class Ingest:
             resync=options.resync,
             poll=options.poll,
         )
-        self.served = self._mesh.served
-        """Of a mesh kind's name: where the cluster serves it, None for nowhere."""
+
+    def served(self, kind: str) -> Resource | None:
+        """Where the cluster serves a kind of the mesh; None where it does not."""
+        return self._mesh.served(kind)
 
     async def run(self) -> NoReturn:
         """Read, until cancelled. It does not end because of the API server, whatever that does."""
