@@ -131,6 +131,12 @@ def is_host(text: str, *, wildcard: bool) -> bool:
     return len(text) <= 255 and all(len(p) <= 63 for p in text.split(".")) and bool(form.fullmatch(text))
 
 
+def _host(value: str) -> str:
+    if not is_host(value, wildcard=False):
+        refuse(f"`{value}` is not a host name", "write a DNS name: weft.example.com")
+    return value
+
+
 def _service_host(value: str) -> str:
     if value == "*":
         refuse("`*` is no service", "write the name of one service")
@@ -181,6 +187,8 @@ def check_header_name(value: str) -> str:
     return value
 
 
+Host = Annotated[str, AfterValidator(_host)]
+"""One host or domain, without a wildcard."""
 ServiceHost = Annotated[str, AfterValidator(_service_host)]
 """The host of one service: a short name (`reviews`), a full one, or a ServiceEntry's wildcard as it stands there."""
 WildcardHost = Annotated[str, AfterValidator(_wildcard_host)]
