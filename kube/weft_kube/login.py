@@ -93,8 +93,10 @@ def _token_file(merged: Any) -> Path | None:
     """
     name = merged["contexts"].get_with_name(merged["current-context"])["context"].safe_get("user")
     found = merged["users"].get_with_name(name, safe=True)
-    user = found.value.get("user") if found is not None else None
-    if not user or "tokenFile" not in user or user.keys() & {"token", "auth-provider"}:
+    if found is None:
+        return None
+    user = found.value.get("user") or {}
+    if "tokenFile" not in user or user.keys() & {"token", "auth-provider"}:
         return None
     return Path(found.path).parent.absolute() / str(user["tokenFile"])
 
