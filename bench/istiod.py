@@ -14,27 +14,27 @@ import base64
 import json
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.cluster_ingest import ROOT
 from bench.cluster_mesh import SERVICE_ACCOUNT, ClusterMesh, pod_labels, pod_name
+from bench.control_planes import Addresses, Program, programs
 from bench.mesh import NAMESPACES, address, namespace
-from bench.replicas import Replica, Usage, free_port, log_in
-from bench.sidecars import ORDER, Identity
+from bench.replicas import Replica, Usage, log_in
+from bench.rounds import Change, Round, table
+from bench.sidecars import Identity
 from bench.xds_push import Sidecars
 from bringup import ControlPlane
 
 from weft_core.spiffe import SpiffeId
 from weft_injector.ca.authority import Authority
 from weft_injector.ca.keys import certificates_pem, private_key_pem
-from weft_xds.types import VHDS
 
 TRUST_DOMAIN = "cluster.local"
 SETTLED = 0.03
@@ -44,89 +44,6 @@ REST = 5.0
 """Seconds over which a control plane is looked at that has nothing to do."""
 PAUSE = 0.2
 """Seconds between two changes, for what each leaves to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addresses:
-    """Where a control plane listens, all on loopback: ports."""
-
-    xds: int = field(default_factory=free_port)
-    http: int = field(default_factory=free_port)
-    webhooks: int = field(default_factory=free_port)
-    others: tuple[int, ...] = field(default_factory=lambda: tuple(free_port() for _ in range(3)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """A control plane to measure; `types` is how many types of `sidecars.ORDER` it has."""
-
-    title: str
-    name: str
-    namespace: str
-    types: int
-    command: Callable[[Addresses], Sequence[str | Path]]
-    settings: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def server_name(self) -> str:
-        """What its certificate names."""
-        return f"{self.name}.{self.namespace}.svc"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """Delays of single changes, from the request to the API server to the last sidecar, and what one costs."""
-
-    delays: tuple[float, ...]
-    cpu: float
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
-    """What one process did, in seconds, MiB and bytes; `load` is the machine's average at its end."""
-
-    ready: float
-    ready_cpu: float
-    ready_memory: int
-    synchronised: float
-    synchronised_cpu: float
-    synchronised_bytes: int
-    settled_cpu: float
-    settled_memory: int
-    endpoint: Change
-    route: Change
-    memory: int
-    rest_cpu: float
-    load: float
-
-
-def programs(istiod: Path | None) -> tuple[Program, ...]:
-    """What is compared; Weft alone without an istiod."""
-    executable = Path(sys.executable).with_name("weft")
-
-    def serve(at: Addresses) -> Sequence[str | Path]:
-        flags = {"xds": at.xds, "http": at.http, "webhooks": at.webhooks}
-        return (executable, "serve", "--kubernetes", *(f"--{flag}=127.0.0.1:{port}" for flag, port in flags.items()))
-
-    def discovery(at: Addresses) -> Sequence[str | Path]:
-        plaintext, monitoring, introspection = at.others
-        flags = {
-            **{"secureGRPCAddr": at.xds, "httpAddr": at.http, "httpsAddr": at.webhooks},
-            **{"grpcAddr": plaintext, "monitoringAddr": monitoring},
-        }
-        listening = (f"--{flag}=127.0.0.1:{port}" for flag, port in flags.items())
-        assert istiod is not None
-        return (istiod, "discovery", *listening, f"--ctrlz_port={introspection}")
-
-    def peer(title: str, settings: Mapping[str, str]) -> Program:
-        where, types = "istio-system", ORDER.index(VHDS)
-        settings = {"PILOT_MAX_REQUESTS_PER_SECOND": "100000", **settings}
-        return Program(title=title, name="istiod", namespace=where, types=types, command=discovery, settings=settings)
-
-    hurried = {"PILOT_DEBOUNCE_AFTER": "0s", "PILOT_ENABLE_EDS_DEBOUNCE": "false"}
-    weft = Program(title="Weft", name="weft", namespace="weft-system", types=len(ORDER), command=serve)
-    return (weft, peer("istiod", {}), peer("istiod, undelayed", hurried)) if istiod else (weft,)
 
 
 class Comparison:
@@ -273,45 +190,6 @@ def _sidecar(number: int, tls: str) -> Identity:
         "INTERCEPTION_MODE": "REDIRECT",
     }
     return Identity(id=f"sidecar~{ip}~{pod}.{where}~{where}.svc.cluster.local", metadata=metadata, tls=tls)
-
-
-def table(rounds: Mapping[str, Sequence[Round]]) -> str:
-    """A line for each figure: each program's median over the rounds and their range, then the ratios to the first."""
-    lines = [f"{'':38}" + "".join(f"{title:>26}" for title in rounds)]
-    for what, unit, figure in _FIGURES:
-        found = [[figure(each) for each in several] for several in rounds.values()]
-        medians = [statistics.median(each) for each in found]
-        cells = [f"{m:,.4g} ({min(f):,.4g} – {max(f):,.4g})" for m, f in zip(medians, found, strict=True)]
-        ratios = ", ".join(f"{m / medians[0]:.2f}" if medians[0] else "-" for m in medians[1:])
-        lines.append(f"{what + ', ' + unit:38}" + "".join(f"{cell:>26}" for cell in cells) + f"   x {ratios}")
-    return "\n".join(lines)
-
-
-def _p99(delays: Sequence[float]) -> float:
-    return sorted(delays)[int(len(delays) * 0.99)]
-
-
-_FIGURES: tuple[tuple[str, str, Callable[[Round], float]], ...] = (
-    ("start to ready", "s", lambda r: r.ready),
-    ("start to ready, CPU", "s", lambda r: r.ready_cpu),
-    ("memory when ready", "MiB", lambda r: r.ready_memory),
-    ("first synchronisation", "s", lambda r: r.synchronised),
-    ("first synchronisation, CPU", "s", lambda r: r.synchronised_cpu),
-    ("first synchronisation", "MB", lambda r: r.synchronised_bytes / 1e6),
-    ("start until settled, CPU", "s", lambda r: r.settled_cpu),
-    ("memory when settled", "MiB", lambda r: r.settled_memory),
-    ("endpoint, median", "ms", lambda r: statistics.median(r.endpoint.delays) * 1e3),
-    ("endpoint, p99", "ms", lambda r: _p99(r.endpoint.delays) * 1e3),
-    ("endpoint, CPU", "ms", lambda r: r.endpoint.cpu * 1e3),
-    ("endpoint", "kB", lambda r: r.endpoint.bytes / 1e3),
-    ("VirtualService, median", "ms", lambda r: statistics.median(r.route.delays) * 1e3),
-    ("VirtualService, p99", "ms", lambda r: _p99(r.route.delays) * 1e3),
-    ("VirtualService, CPU", "ms", lambda r: r.route.cpu * 1e3),
-    ("VirtualService", "kB", lambda r: r.route.bytes / 1e3),
-    ("memory at the end", "MiB", lambda r: r.memory),
-    ("CPU at rest", "% of a core", lambda r: r.rest_cpu * 1e2),
-    ("load average", "", lambda r: r.load),
-)
 
 
 async def compare(options: argparse.Namespace) -> dict[str, list[Round]]:
