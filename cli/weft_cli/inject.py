@@ -11,7 +11,7 @@ import yaml
 
 from weft_cli.findings import EXIT_FINDINGS
 from weft_cli.sources import read_sources
-from weft_cli.workloads import MAINTAINED
+from weft_cli.workloads import ASSUMED_FEATURES
 from weft_core.errors import EnvironmentFault
 from weft_core.load.mesh import load_mesh_config
 from weft_core.load.nodes import Builder
@@ -50,7 +50,7 @@ def run_inject(
     parts = [part for file, text in read_sources(paths) for part in _parts(text, file, problems)]
     injector = WorkloadInjector(
         settings=_settings(settings),
-        features=MAINTAINED,
+        features=ASSUMED_FEATURES,
         mesh=_mesh(mesh_config),
         default_namespace=namespace,
         namespaces=dict(namespace_labels(part.value for part in parts)),

@@ -11,7 +11,7 @@ from weft_core.problems import Problem, Source
 from weft_injector.patch.workloads import WorkloadInjector, namespace_labels
 from weft_injector.settings import ClusterFeatures, InjectionSettings
 
-MAINTAINED = ClusterFeatures(native_sidecars=True)
+ASSUMED_FEATURES = ClusterFeatures(native_sidecars=True)
 """What a cluster is taken to have, as none is asked: every Kubernetes that is still maintained has native sidecars."""
 
 
@@ -24,7 +24,7 @@ def injection_problems(texts: Mapping[str, str], mesh: MeshConfig | None) -> Ite
     documents = [document for file, text in texts.items() for document in load(text, file).documents]
     injector = WorkloadInjector(
         settings=InjectionSettings(),
-        features=MAINTAINED,
+        features=ASSUMED_FEATURES,
         mesh=mesh or MeshConfig(),
         default_namespace=DEFAULT_NAMESPACE,
         namespaces=dict(namespace_labels(document.value for document in documents)),
