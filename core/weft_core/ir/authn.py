@@ -35,3 +35,5 @@ class JwtAuthn:
 
     providers: tuple[JwtProvider, ...]
     origins: tuple[ObjectRef, ...] = ()
+    reroutes: bool = False
+    """Choose the route again once claims are known: Envoy chooses one before any filter runs."""

@@ -200,7 +200,10 @@ def _manager(db: Registry, gateway: GatewayId, route_configuration: str) -> Http
     settings, topology = http_settings(db), gateway_topology(db)
     security = security_filters(db, gateway.client.namespace, gateway.labels)
     local = _opened_ports(gateway)
-    here = tuple(localised(each, local) if isinstance(each, Rbac) else each for each in security)
+    # Routes may ask for claims (`@request.auth.claims`), which are known once the tokens are verified.
+    here = tuple(
+        localised(each, local) if isinstance(each, Rbac) else replace(each, reroutes=True) for each in security
+    )
     return HttpConnectionManager(
         stat_prefix=f"outbound_{route_configuration}",
         route=RouteName(route_configuration),

@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from weft_core.ir.authn import JwtAuthn, JwtProvider
 from weft_core.registry import Registry
 from weft_core.view.key_sets import NO_KEYS, has_usable_key
 from weft_core.view.request_authentication import jwt_authn
 from weft_core.view.request_authentication_problems import request_authentication_problems
+from weft_xds.build.jwt import build_jwt_authn
 
 Make = Callable[..., Registry]
 
@@ -72,3 +74,10 @@ def test_unusable_key_sets(text: str) -> None:
 
 def test_the_stand_in_is_a_usable_key_set() -> None:
     assert has_usable_key(NO_KEYS)
+
+
+def test_routes_are_chosen_again_with_the_claims_where_that_is_asked_for() -> None:
+    providers = (JwtProvider(issuer="a", jwks=NO_KEYS),)
+    for reroutes in (False, True):
+        (built,) = build_jwt_authn(JwtAuthn(providers=providers, reroutes=reroutes)).providers.values()
+        assert built.clear_route_cache is reroutes

@@ -25,13 +25,13 @@ def build_jwt_authn(authn: ir.JwtAuthn) -> JwtAuthentication:
     """The filter's configuration: every path needs a valid token of some provider, or none at all."""
     named = {f"origins-{index}": provider for index, provider in enumerate(authn.providers)}
     return JwtAuthentication(
-        providers={name: _provider(provider) for name, provider in named.items()},
+        providers={name: _provider(provider, reroutes=authn.reroutes) for name, provider in named.items()},
         rules=[RequirementRule(match=RouteMatch(prefix="/"), requires=_requirement(list(named)))],
         bypass_cors_preflight=True,
     )
 
 
-def _provider(provider: ir.JwtProvider) -> JwtProvider:
+def _provider(provider: ir.JwtProvider, *, reroutes: bool) -> JwtProvider:
     message = JwtProvider(
         issuer=provider.issuer,
         audiences=provider.audiences,
@@ -42,6 +42,7 @@ def _provider(provider: ir.JwtProvider) -> JwtProvider:
         from_cookies=provider.from_cookies,
         forward_payload_header=provider.payload_header,
         payload_in_metadata=ir.PAYLOAD,
+        clear_route_cache=reroutes,
         claim_to_headers=[
             JwtClaimToHeader(header_name=header, claim_name=claim) for header, claim in provider.claim_headers
         ],
