@@ -46,6 +46,8 @@ _START_SECONDS: Final = 600
 """How long a pod waits for its proxy, as with Istio: longer than any outage of the control plane should be."""
 _SHORT_OF_GRACE: Final = 3
 """Seconds of the pod's grace period that are left for Envoy to end in after it has drained."""
+_REPLACED_SECONDS: Final = 45
+"""How long a connection outlives the listener that a new policy replaced, as with Istio; Envoy's own is ten minutes."""
 _DEFAULT_THREADS: Final = 2
 _MOST_THREADS: Final = 1024
 
@@ -99,7 +101,7 @@ def proxy_container(identity: Identity, options: Options, settings: InjectionSet
 def _arguments(identity: Identity, options: Options, settings: InjectionSettings) -> list[str]:
     arguments = [
         *(BOOTSTRAP_FLAG, _compact(_bootstrap(identity, options, settings))),
-        *("--drain-strategy", "immediate"),
+        *("--drain-strategy", "immediate", "--drain-time-s", str(_REPLACED_SECONDS)),
         *("--log-level", options.log_level),
     ]
     if options.component_log_level:
