@@ -18,7 +18,7 @@ The revision is the namespace's, else the pod's, else `default`. A value of 3 an
 misspelt word must not take a pod out of the mesh.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -123,6 +123,12 @@ def choose_for(
 def has_proxy(pod: k8s.Pod) -> bool:
     """Whether the pod has a proxy's container, plain or native."""
     return any(c.name == SIDECAR_CONTAINER for c in (*pod.spec.containers, *pod.spec.init_containers))
+
+
+def declines(labels: Iterable[tuple[str, str]]) -> bool:
+    """Whether a pod's labels say that it gets no proxy, whatever its namespace says."""
+    word = _own_word(dict(labels), "label")
+    return word is not None and not word.wanted
 
 
 def _of_namespace(labels: Mapping[str, str], istio_labels: bool) -> Choice:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from weft_core.graph import query
+from weft_core.injection import declines
 from weft_core.ir.service import Protocol
 from weft_core.model.authorization_policy import Action, AuthorizationPolicy, Rule
 from weft_core.model.dry_run import is_trial
@@ -12,6 +13,7 @@ from weft_core.problems import Code, Problem, Severity
 from weft_core.registry import Key, Registry
 from weft_core.view.authorization_rules import http_attributes
 from weft_core.view.finding import finding
+from weft_core.view.inbound import service_ports
 from weft_core.view.policy_scope import concerns, match_labels, policy_namespaces, targets
 from weft_core.view.proxies import Workload
 from weft_core.view.selector_problems import governed_namespaces, selects_no_pods, unserved_targets, workloads_in
@@ -78,21 +80,25 @@ def _selects_nothing(db: Registry, row: Row) -> Iterator[Problem]:
 
 def _on_tcp(db: Registry, row: Row) -> Iterator[Problem]:
     """Attributes of HTTP requests, where some of the workloads' ports are plain TCP."""
-    ports = [
+    namespaces = governed_namespaces(db, row.meta.namespace)
+    ports = {
         port.number
-        for port in selected_ports(db, row.meta.namespace, labels_of(match_labels(row.spec)))
+        for pod in workloads_in(db, namespaces, match_labels(row.spec))
+        if not declines(pod.labels)
+        for port in service_ports(db, pod.namespace, pod.labels, pod.ports)
         if not port.protocol.is_http and port.protocol is not Protocol.AUTO
-    ]
+    }
     allow = row.spec.action is Action.ALLOW
     effect = "the rule never holds" if allow else f"it is left out, and {row.spec.action} covers more"
     for index, rule in enumerate(row.spec.rules):
-        reached = [str(number) for number in dict.fromkeys(ports) if _reaches(rule, str(number))]
+        reached = [str(number) for number in sorted(ports) if _reaches(rule, str(number))]
+        where = f"ports {', '.join(reached)} are" if len(reached) > 1 else f"port {''.join(reached)} is"
         for path in http_attributes(rule) if reached else ():
             yield finding(
                 row.meta.ref,
                 ("rules", index, *path),
                 code=Code.HTTP_ATTRIBUTE_ON_TCP_PORT,
-                message=f"port {', '.join(reached)} is TCP, where only HTTP has this attribute: there {effect}",
+                message=f"{where} TCP, where only HTTP has this attribute: there {effect}",
                 fix="limit the rule with to[].operation.ports, or name the port's protocol (http-…) in its Service",
             )
 

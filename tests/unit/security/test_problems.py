@@ -49,6 +49,20 @@ def test_http_attributes_on_a_tcp_port(registry: Make, shop: str) -> None:
     assert authorization(db) == [(Code.HTTP_ATTRIBUTE_ON_TCP_PORT, Severity.WARNING, path)]
 
 
+def test_http_attributes_of_a_mesh_wide_policy_on_the_tcp_ports_of_all_its_namespaces(
+    registry: Make, shop: str
+) -> None:
+    spec = "{action: DENY, rules: [{to: [{operation: {paths: [/a]}}]}]}"
+    everywhere = policy("AuthorizationPolicy", spec, namespace="istio-system")
+    path = "spec.rules[0].to[0].operation.paths"
+    assert authorization(registry(shop, everywhere), "istio-system") == [
+        (Code.HTTP_ATTRIBUTE_ON_TCP_PORT, Severity.WARNING, path)
+    ]
+    without_proxy = shop.replace("{app: web, pod", "{weft.dev/inject: 'false', app: web, pod")
+    assert without_proxy != shop
+    assert authorization(registry(without_proxy, everywhere), "istio-system") == []
+
+
 def test_an_authorization_selector_that_selects_nothing(registry: Make, shop: str) -> None:
     db = registry(
         shop, policy("AuthorizationPolicy", "{selector: {matchLabels: {app: wbe}}, action: DENY, rules: [{}]}")
