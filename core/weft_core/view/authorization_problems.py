@@ -10,9 +10,11 @@ from weft_core.model.dry_run import is_trial
 from weft_core.model.meta import Config
 from weft_core.model.mistake import Path
 from weft_core.problems import Code, Problem, Severity
+from weft_core.proxy import ProxyId, ProxyKind
 from weft_core.registry import Key, Registry
 from weft_core.view.authorization_rules import http_attributes
 from weft_core.view.finding import finding
+from weft_core.view.gateways import gateway_id, gateway_ports
 from weft_core.view.inbound import service_ports
 from weft_core.view.policy_scope import concerns, match_labels, policy_namespaces, targets
 from weft_core.view.proxies import Workload
@@ -81,13 +83,7 @@ def _selects_nothing(db: Registry, row: Row) -> Iterator[Problem]:
 def _on_tcp(db: Registry, row: Row) -> Iterator[Problem]:
     """Attributes of HTTP requests, where some of the workloads' ports are plain TCP."""
     namespaces = governed_namespaces(db, row.meta.namespace)
-    ports = {
-        port.number
-        for pod in workloads_in(db, namespaces, match_labels(row.spec))
-        if not declines(pod.labels)
-        for port in service_ports(db, pod.namespace, pod.labels, pod.ports)
-        if not port.protocol.is_http and port.protocol is not Protocol.AUTO
-    }
+    ports = {port for pod in workloads_in(db, namespaces, match_labels(row.spec)) for port in _tcp_ports(db, pod)}
     allow = row.spec.action is Action.ALLOW
     effect = "the rule never holds" if allow else f"it is left out, and {row.spec.action} covers more"
     for index, rule in enumerate(row.spec.rules):
@@ -101,6 +97,19 @@ def _on_tcp(db: Registry, row: Row) -> Iterator[Problem]:
                 message=f"{where} TCP, where only HTTP has this attribute: there {effect}",
                 fix="limit the rule with to[].operation.ports, or name the port's protocol (http-…) in its Service",
             )
+
+
+def _tcp_ports(db: Registry, pod: Workload) -> Iterator[int]:
+    """Where no requests are looked into. At a gateway its servers say so: HTTPS may end there, or pass through."""
+    gateway = gateway_id(db, ProxyId(ProxyKind.GATEWAY, pod.namespace, pod.name))
+    if gateway is not None and gateway.gateways:
+        for opened in gateway_ports(db, gateway):
+            if not all(server.routes_http for server in opened.servers):
+                yield opened.target
+    elif not declines(pod.labels):
+        for port in service_ports(db, pod.namespace, pod.labels, pod.ports):
+            if not port.protocol.is_http and port.protocol is not Protocol.AUTO:
+                yield port.number
 
 
 def _reaches(rule: Rule, port: str) -> bool:

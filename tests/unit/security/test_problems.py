@@ -63,6 +63,34 @@ def test_http_attributes_of_a_mesh_wide_policy_on_the_tcp_ports_of_all_its_names
     assert authorization(registry(without_proxy, everywhere), "istio-system") == []
 
 
+GATEWAY_POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: edge-0, namespace: shop, labels: {istio: edge}}
+spec: {containers: [{name: istio-proxy}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: edge, namespace: shop}
+spec: {selector: {istio: edge}, ports: [{name: https, port: 443}]}
+"""
+
+
+@pytest.mark.parametrize(("mode", "told"), [("SIMPLE, credentialName: a", False), ("PASSTHROUGH", True)])
+def test_https_that_ends_at_a_gateway_has_http_attributes(registry: Make, mode: str, told: bool) -> None:
+    gateway = f"""
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: edge, namespace: shop}}
+spec:
+  selector: {{istio: edge}}
+  servers: [{{port: {{number: 443, name: a, protocol: HTTPS}}, hosts: [a.test], tls: {{mode: {mode}}}}}]
+"""
+    spec = "{selector: {matchLabels: {istio: edge}}, rules: [{to: [{operation: {hosts: [a.test]}}]}]}"
+    found = authorization(registry(GATEWAY_POD, gateway, policy("AuthorizationPolicy", spec)))
+    assert (Code.HTTP_ATTRIBUTE_ON_TCP_PORT in [code for code, _, _ in found]) is told
+
+
 def test_an_authorization_selector_that_selects_nothing(registry: Make, shop: str) -> None:
     db = registry(
         shop, policy("AuthorizationPolicy", "{selector: {matchLabels: {app: wbe}}, action: DENY, rules: [{}]}")
