@@ -6,6 +6,7 @@ Kubernetes gives them already, by Secrets of type `kubernetes.io/service-account
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -236,10 +237,11 @@ class SecretKeeper:
     async def _mounted(self, namespace: str = "") -> set[Key]:
         """The Secrets that pods mount, in one namespace or in all."""
         found: set[Key] = set()
-        async for page in self._api.pages(PODS, namespace, fields=_RUNNING):
-            for pod in _POD_PAGE.decode(page).items or ():
-                found.update(pod.secrets())
-            await asyncio.sleep(0)
+        async with contextlib.aclosing(self._api.pages(PODS, namespace, fields=_RUNNING)) as pages:
+            async for page in pages:
+                for pod in _POD_PAGE.decode(page).items or ():
+                    found.update(pod.secrets())
+                await asyncio.sleep(0)
         return found
 
     def _failed(self, event: str, credentials: Credentials, fault: WeftError) -> None:

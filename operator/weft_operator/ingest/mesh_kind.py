@@ -6,6 +6,7 @@ version leaves its guard, which fails closed.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -86,13 +87,14 @@ class MeshKind:
         raw: dict[Key, msgspec.Raw] = {}
         found: dict[Key, int] = {}
         version = 0
-        async for body in api.pages(resource):
-            page = _PAGE.decode(body)
-            version = int(page.metadata.resource_version)
-            for item in page.items or ():
-                about = _META.decode(item).metadata
-                key = (about.namespace, about.name)
-                raw[key], found[key] = item, int(about.resource_version)
+        async with contextlib.aclosing(api.pages(resource)) as pages:
+            async for body in pages:
+                page = _PAGE.decode(body)
+                version = int(page.metadata.resource_version)
+                for item in page.items or ():
+                    about = _META.decode(item).metadata
+                    key = (about.namespace, about.name)
+                    raw[key], found[key] = item, int(about.resource_version)
         self.resource = resource
         news, vanished = self._arrivals.listed(found, version, mark)
         for key in vanished:

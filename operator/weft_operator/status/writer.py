@@ -6,6 +6,7 @@ another's conditions are kept and a newer generation is never described by an ol
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -199,10 +200,11 @@ class StatusWriter:
             if (resource := self._served(kind.kind)) is None:
                 continue
             try:
-                async for page in self._api.pages(resource):
-                    for item in _PAGE.decode(page).items:
-                        ref = ObjectRef(kind=kind.kind, namespace=item.metadata.namespace, name=item.metadata.name)
-                        self._ledger.learn(ref, _parsed(item))
+                async with contextlib.aclosing(self._api.pages(resource)) as pages:
+                    async for page in pages:
+                        for item in _PAGE.decode(page).items:
+                            ref = ObjectRef(kind=kind.kind, namespace=item.metadata.namespace, name=item.metadata.name)
+                            self._ledger.learn(ref, _parsed(item))
             except NotFound:
                 continue  # its definition has just been deleted
 
