@@ -116,6 +116,8 @@ class Code:
     """An ExternalName Service is another name of a host that the mesh does not know."""
     UNREADABLE_POLICY = "WEFT0020"
     """A security policy can't be read and has no earlier version: what it is about is closed until it can be."""
+    UNUSED_DELEGATE = "WEFT0021"
+    """A VirtualService without hosts, to which no other one delegates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,7 @@ def _origins(db: Registry, gateway: GatewayId, port: GatewayPort) -> Iterator[Ob
         if server.routes_http:
             continue
         viewpoint = _viewpoint(gateway, port, server)
-        routes = tls_routes_of if server.speech is Speech.TLS and not server.ends_tls else tcp_routes_of
+        routes = tls_routes_of if server.rules == "tls" else tcp_routes_of
         for key in attached_virtual_services(db, gateway.client.namespace, server):
             for route in routes(db, gateway.client, key, viewpoint):
                 yield from route.origins

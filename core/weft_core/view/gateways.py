@@ -7,6 +7,7 @@ not fit beside it is left out, and its Gateway is told.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from weft_core.graph import query
 from weft_core.ir.service import Labels
@@ -78,6 +79,13 @@ class GatewayServer:
     def routes_http(self) -> bool:
         """Whether requests are looked into: plain HTTP, and HTTPS that ends here."""
         return self.speech is Speech.HTTP or (self.ends_tls and self.server.port.protocol == "HTTPS")
+
+    @property
+    def rules(self) -> Literal["http", "tls", "tcp"]:
+        """The rules of a VirtualService that route what comes here."""
+        if self.routes_http:
+            return "http"
+        return "tls" if self.speech is Speech.TLS and not self.ends_tls else "tcp"
 
     @property
     def hosts(self) -> tuple[tuple[str, str], ...]:

@@ -22,7 +22,7 @@ from weft_core.view.finding import finding
 from weft_core.view.gateway_routes import meeting_hosts
 from weft_core.view.gateways import gateway_servers
 from weft_core.view.services import all_refs, refs_of_host, service
-from weft_core.view.virtual_services import Attachment, attachment, mesh_virtual_services
+from weft_core.view.virtual_services import Attachment, attachment, mesh_virtual_services, used_delegates
 
 
 @query
@@ -34,7 +34,9 @@ def virtual_service_problems(db: Registry, key: Key) -> tuple[Problem, ...]:
     found = [problem for path, destination in _destinations(row) for problem in _missing(db, row, path, destination)]
     found += _delegates(db, row)
     attached = attachment(db, key)
-    if attached is not None:
+    if attached is None:
+        found += _unused(db, row)
+    else:
         found += [
             *_unsaid_ports(db, row, attached),
             *_gateways(db, row, attached),
@@ -160,6 +162,18 @@ def _delegates(db: Registry, row: Config[VirtualService]) -> Iterator[Problem]:
             yield _error(row, path, f"`{name}` is not exported to {root[0]}", f"add {root[0]} to its exportTo")
 
 
+def _unused(db: Registry, row: Config[VirtualService]) -> Iterator[Problem]:
+    if (row.meta.namespace, row.meta.name) not in used_delegates(db):
+        yield finding(
+            row.meta.ref,
+            ("hosts",),
+            code=Code.UNUSED_DELEGATE,
+            severity=Severity.WARNING,
+            message="there are no hosts, and no VirtualService delegates to this one: it routes nothing",
+            fix="add the hosts, or name it as `delegate` in an HTTP rule of the VirtualService that has them",
+        )
+
+
 def _gateways(db: Registry, row: Config[VirtualService], attached: Attachment) -> Iterator[Problem]:
     for index, name in enumerate(attached.gateways):
         if name == MESH_GATEWAY:
@@ -169,16 +183,22 @@ def _gateways(db: Registry, row: Config[VirtualService], attached: Attachment) -
         if not servers:
             fix = "create it, or correct the name; one in another namespace is written namespace/name"
             yield _error(row, ("gateways", index), f"there is no Gateway `{name}`", fix)
-        elif not any(meeting_hosts(attached, server) for server in servers):
-            hosts = sorted({text for server in servers for text in server.server.hosts})
-            yield finding(
-                row.meta.ref,
-                ("gateways", index),
-                code=Code.VIRTUAL_SERVICE_HOST_NOT_FOUND_IN_GATEWAY,
-                severity=Severity.WARNING,
-                message=f"no server of Gateway `{name}` has one of the hosts {', '.join(attached.hosts)}",
-                fix=f"write a host that it serves: {', '.join(hosts)}",
-            )
+            continue
+        ruled = [server for server in servers if getattr(row.spec, server.rules)]
+        if any(meeting_hosts(attached, server) for server in ruled):
+            continue
+        hosts = sorted({text for server in ruled for text in server.server.hosts})
+        kinds = " or ".join(kind for kind in ("http", "tls", "tcp") if getattr(row.spec, kind))
+        yield finding(
+            row.meta.ref,
+            ("gateways", index),
+            code=Code.VIRTUAL_SERVICE_HOST_NOT_FOUND_IN_GATEWAY,
+            severity=Severity.WARNING,
+            message=f"no server of Gateway `{name}` for {kinds} rules has one of the hosts {', '.join(attached.hosts)}",
+            fix=f"write a host that it serves: {', '.join(hosts)}"
+            if hosts
+            else f"add a server of a protocol for {kinds} rules to the Gateway, with these hosts",
+        )
 
 
 def _conflicts(db: Registry, row: Config[VirtualService], attached: Attachment) -> Iterator[Problem]:

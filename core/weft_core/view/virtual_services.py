@@ -83,6 +83,12 @@ def delegate_keys(db: Registry, key: Key) -> tuple[Key, ...]:
 
 
 @query
+def used_delegates(db: Registry) -> frozenset[Key]:
+    """All VirtualServices to which some rule delegates, whether they exist or not."""
+    return frozenset(key for root in db.virtual_services.all_keys() for key in delegate_keys(db, root))
+
+
+@query
 def tcp_rules(db: Registry, key: Key) -> tuple[TCPRoute, ...]:
     """The TCP rules of a VirtualService, names in full."""
     row = db.virtual_services.get(key)

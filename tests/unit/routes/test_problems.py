@@ -81,6 +81,21 @@ def test_gateway_without_the_host(mesh: "Mesh") -> None:
     assert "other.example" in problem.fix
 
 
+def test_gateway_that_has_the_host_for_other_rules_only(mesh: "Mesh") -> None:
+    http = "{port: {number: 80, name: http, protocol: HTTP}, hosts: [other.example]}"
+    tcp = "{port: {number: 9000, name: tcp, protocol: TCP}, hosts: ['*']}"
+    mesh.gateway(f"{{selector: {{a: b}}, servers: [{http}, {tcp}]}}", name="edge")
+    mesh.route("{hosts: [shop.example], gateways: [edge], http: [{route: [{destination: {host: reviews}}]}]}")
+    (problem,) = mesh.problems()
+    assert problem.code == Code.VIRTUAL_SERVICE_HOST_NOT_FOUND_IN_GATEWAY
+    assert problem.fix == "write a host that it serves: other.example"
+    mesh.gateway(f"{{selector: {{a: b}}, servers: [{tcp}]}}", name="edge")
+    (problem,) = mesh.problems()
+    assert "add a server" in problem.fix
+    mesh.route("{hosts: [shop.example], gateways: [edge], tcp: [{route: [{destination: {host: reviews}}]}]}")
+    assert mesh.problems() == ()
+
+
 def test_host_that_no_service_has(mesh: "Mesh") -> None:
     mesh.route("{hosts: [api.example.com], http: [{route: [{destination: {host: reviews}}]}]}")
     (problem,) = mesh.problems()
@@ -92,6 +107,14 @@ def test_delegate_must_be_one(mesh: "Mesh") -> None:
     mesh.route("{hosts: [reviews], http: [{delegate: {name: gone}}, {delegate: {name: hosted}}]}")
     mesh.route(rule("host: reviews").replace("reviews]", "reviews.x]"), name="hosted")
     assert [problem.path for problem in mesh.problems()] == ["spec.http[0].delegate", "spec.http[1].delegate"]
+
+
+def test_without_hosts_and_delegation_it_routes_nothing(mesh: "Mesh") -> None:
+    mesh.route("{http: [{route: [{destination: {host: reviews}}]}]}", name="part")
+    (problem,) = mesh.problems("part")
+    assert (problem.code, problem.path) == (Code.UNUSED_DELEGATE, "spec.hosts")
+    mesh.route("{hosts: [reviews], http: [{delegate: {name: part}}]}")
+    assert mesh.problems("part") == ()
 
 
 def test_a_gateways_destination_must_say_which_of_several_ports(mesh: "Mesh") -> None:
