@@ -254,11 +254,7 @@ def test_dns_and_original_destination() -> None:
         name="a", localities=(LocalityEndpoints(endpoints=(Endpoint(address="a.com", port=80),)),)
     )
     dns = built(Cluster(name="a", type=ClusterType.STRICT_DNS, load_assignment=endpoints, dns=Dns()))
-    settings = dns["cluster_type"]["typed_config"]
-    assert "type" not in dns
-    assert (settings["dns_refresh_rate"], settings["respect_dns_ttl"]) == ("60s", True)
-    assert settings["dns_lookup_family"] == "V4_PREFERRED"
-    assert "all_addresses_in_single_endpoint" not in settings
+    assert (dns["type"], dns["dns_refresh_rate"], dns["respect_dns_ttl"]) == ("STRICT_DNS", "60s", True)
     assert dns["load_assignment"]["cluster_name"] == "a"
     original = built(
         Cluster(

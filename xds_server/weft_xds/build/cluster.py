@@ -9,8 +9,6 @@ from envoy.config.cluster.v3.cluster_pb2 import Cluster, UpstreamConnectionOptio
 from envoy.config.core.v3 import config_source_pb2 as config_source
 from envoy.config.core.v3.address_pb2 import BindConfig, ExtraSourceAddress, SocketAddress, TcpKeepalive
 from envoy.config.core.v3.base_pb2 import Metadata
-from envoy.extensions.clusters.common.dns.v3.dns_pb2 import V4_PREFERRED
-from envoy.extensions.clusters.dns.v3.dns_cluster_pb2 import DnsCluster
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.wrappers_pb2 import UInt32Value
@@ -33,6 +31,8 @@ STAT_NAME_END: Final = ";"
 _TYPES: Final = {
     ir.ClusterType.EDS: Cluster.EDS,
     ir.ClusterType.STATIC: Cluster.STATIC,
+    ir.ClusterType.STRICT_DNS: Cluster.STRICT_DNS,
+    ir.ClusterType.LOGICAL_DNS: Cluster.LOGICAL_DNS,
     ir.ClusterType.ORIGINAL_DST: Cluster.ORIGINAL_DST,
 }
 _ENDPOINTS_OVER_ADS: Final = Cluster.EdsClusterConfig(
@@ -50,6 +50,7 @@ def build_cluster(cluster: ir.Cluster) -> Cluster:
     message = Cluster(
         name=cluster.name,
         alt_stat_name=cluster.name + STAT_NAME_END,
+        type=_TYPES[cluster.type],
         connect_timeout=duration(cluster.connect_timeout),
         circuit_breakers=build_circuit_breakers(cluster.circuit_breakers),
         metadata=_metadata(cluster),
@@ -79,22 +80,11 @@ def _set_discovery(message: Cluster, cluster: ir.Cluster) -> None:
     if cluster.load_assignment is not None:
         message.load_assignment.CopyFrom(build_load_assignment(cluster.load_assignment))
     if cluster.dns is not None:
-        message.cluster_type.name = "envoy.cluster.dns"
-        message.cluster_type.typed_config.Pack(_dns(cluster.dns, logical=cluster.type is ir.ClusterType.LOGICAL_DNS))
-    else:
-        message.type = _TYPES[cluster.type]
+        message.dns_refresh_rate.CopyFrom(duration(cluster.dns.refresh_rate))
+        message.respect_dns_ttl = True
+        message.dns_lookup_family = Cluster.V4_PREFERRED
     if cluster.upstream_port_override is not None:
         message.original_dst_lb_config.upstream_port_override.value = cluster.upstream_port_override
-
-
-def _dns(settings: ir.Dns, *, logical: bool) -> DnsCluster:
-    """Envoy 1.40 deprecates the cluster's own DNS fields in favour of this extension, and logs a warning for each."""
-    return DnsCluster(
-        dns_refresh_rate=duration(settings.refresh_rate),
-        respect_dns_ttl=True,
-        dns_lookup_family=V4_PREFERRED,
-        all_addresses_in_single_endpoint=logical,
-    )
 
 
 def _set_transport(message: Cluster, cluster: ir.Cluster) -> None:
