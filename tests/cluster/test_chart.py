@@ -6,6 +6,7 @@ An API server of its own: what a chart installs in the whole cluster would get i
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -40,8 +41,19 @@ def place(cluster: Cluster) -> Iterator[str]:
     yield name
     for release in json.loads(cluster.helm("list", "-n", name, "-a", "-o", "json")):
         cluster.helm("uninstall", "-n", name, release["name"], "--no-hooks")
-    cluster.kubectl("delete", "crds", "--all")
+    _delete_definitions(cluster)
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def _delete_definitions(cluster: Cluster) -> None:
+    """An API server that has just served a definition may take minutes to see that none of its kind is left."""
+    cluster.kubectl("delete", "crds", "--all", "--wait=false")
+    with suppress(CommandFailed):  # also where none is left to wait for
+        cluster.kubectl("wait", "crds", "--all", "--for=delete", "--timeout=10s")
+    for definition in cluster.get("crds")["items"]:
+        with suppress(CommandFailed):
+            patch = json.dumps({"metadata": {"finalizers": None}})
+            cluster.kubectl("patch", "crd", definition["metadata"]["name"], "--type=merge", "-p", patch)
 
 
 def install(cluster: Cluster, place: str, release: str = "weft", chart: str = "weft", **values: Any) -> str:
