@@ -28,7 +28,7 @@ from weft_core.view.shares import Share, share_services, shares
 from weft_core.view.traffic_policy import Blocks, policy_blocks
 from weft_core.view.upstream_defaults import UpstreamDefaults, upstream_defaults
 from weft_core.view.upstream_tls import checks_name_of_host, takes_sni_from_host, transport
-from weft_core.view.visibility import Client, visible_ports
+from weft_core.view.visibility import Client, seen_ports
 
 PASSTHROUGH_IDLE_TIMEOUT = timedelta(minutes=5)
 _ADDRESS_DIALLED = LoadBalancer(algorithm=Algorithm.CLUSTER_PROVIDED)
@@ -58,12 +58,11 @@ def own_cluster_ids(db: Registry, client: Client, ref: ServiceRef) -> tuple[Clus
     found = service(db, ref)
     if found is None or found.external_name:
         return ()
-    visible = frozenset(visible_ports(db, client, ref) or ())
     rules = destination_rules_for(db, client, ref)
     keys = (
         ClusterId(ref=ref, port=port.number, subset=subset, rules=rules, gateway=client.gateway, local=client.local)
-        for port in found.ports
-        if port.number in visible and port.protocol is not Protocol.UDP
+        for port in seen_ports(db, client, found)
+        if port.protocol is not Protocol.UDP
         for subset in ("", *subset_names(db, rules))
     )
     return tuple(key for key in keys if _exists(db, found, key))

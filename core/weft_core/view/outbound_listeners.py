@@ -23,7 +23,7 @@ from weft_core.view.services import service
 from weft_core.view.shared_hosts import is_ordinary, nobody
 from weft_core.view.virtual_hosts import HttpPort, route_name
 from weft_core.view.virtual_services import mesh_virtual_services, tcp_rules, tls_rules
-from weft_core.view.visibility import Client, visible_ports, visible_services
+from weft_core.view.visibility import Client, seen_ports, visible_services
 
 _ANYWHERE = IpFamilies.V4.anywhere
 """In claims, which all clients share, it stands for a pod's addresses of whichever families."""
@@ -130,11 +130,10 @@ def _claims(db: Registry, client: Client, ref: ServiceRef) -> tuple[_Claim, ...]
     found = service(db, ref)
     if found is None or found.external_name:
         return ()
-    visible = frozenset(visible_ports(db, client, ref) or ())
     return tuple(
         claim
-        for port in found.ports
-        if port.number in visible and port.protocol is not Protocol.UDP
+        for port in seen_ports(db, client, found)
+        if port.protocol is not Protocol.UDP
         for claim in _port_claims(db, client, found, port)
     )
 

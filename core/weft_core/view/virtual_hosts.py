@@ -28,7 +28,7 @@ from weft_core.view.services import service
 from weft_core.view.shared_hosts import is_ordinary, nobody
 from weft_core.view.shares import OWN, Share, share_services, shares
 from weft_core.view.virtual_services import attachment, delegate_keys, mesh_virtual_services
-from weft_core.view.visibility import Client, find_service, visible_ports, visible_services
+from weft_core.view.visibility import Client, find_service, seen_ports, visible_services
 
 ANYONE = Client(namespace="")
 MESH = (names.MESH_GATEWAY,)
@@ -105,8 +105,7 @@ def http_ports(db: Registry, client: Client, ref: ServiceRef) -> tuple["HttpPort
     found = service(db, ref)
     if found is None or found.external_name:
         return ()
-    visible = frozenset(visible_ports(db, client, ref) or ())
-    ports = (port for port in found.ports if port.number in visible)
+    ports = seen_ports(db, client, found)
     return tuple(HttpPort(port.number, _has_own_listener(found, port)) for port in ports if _may_be_http(port))
 
 

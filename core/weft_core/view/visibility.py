@@ -6,7 +6,7 @@ This is the mesh's main lever of scale: what a client can't see is neither built
 from dataclasses import dataclass
 
 from weft_core.graph import query
-from weft_core.ir.service import Labels, ServiceRef
+from weft_core.ir.service import Labels, Service, ServicePort, ServiceRef
 from weft_core.names import MESH_GATEWAY
 from weft_core.registry import Key, Registry
 from weft_core.view.services import all_refs, refs_of_host, service
@@ -75,14 +75,20 @@ def visible_ports(db: Registry, client: Client, ref: ServiceRef) -> tuple[int, .
     if found is None or not found.exported_to(client.namespace):
         return None
     numbers = tuple(port.number for port in found.ports)
-    nothing = () if found.external_name else None
     listeners = egress_hosts(db, client.sidecar, client.namespace) if client.sidecar and not client.gateway else None
-    if listeners is None:
-        return numbers or nothing
-    letting = [listener.port for listener in listeners if listener.lets_in(ref)]
-    if None in letting or ref.host in routed_hosts(db, client):
-        return numbers or nothing
-    return tuple(number for number in numbers if number in letting) or (nothing if letting else None)
+    if listeners is not None:
+        letting = [listener.port for listener in listeners if listener.lets_in(ref)]
+        if None not in letting and ref.host not in routed_hosts(db, client):
+            if not letting:
+                return None
+            numbers = tuple(number for number in numbers if number in letting)
+    return numbers if numbers or found.external_name else None
+
+
+def seen_ports(db: Registry, client: Client, found: Service) -> tuple[ServicePort, ...]:
+    """The ports of a service that the client sees, in the service's order."""
+    visible = frozenset(visible_ports(db, client, found.ref) or ())
+    return tuple(port for port in found.ports if port.number in visible)
 
 
 @query
