@@ -19,14 +19,17 @@ from weft_kube.resource import CONFIG_MAPS, SECRETS
 pytestmark = pytest.mark.parametrize("release", [True], indirect=True, ids=["secrets"])
 
 
+@pytest.fixture
+def bundles(api: Api, release: Release, root: RootKeeper, metrics: CertificateMetrics, shop: str) -> TrustBundles:
+    """The keeper of the bundle in `shop`."""
+    options = BundleOptions(release=release)
+    return TrustBundles(api, root, options, namespaces=lambda: {shop}, clock=SystemClock(), metrics=metrics)
+
+
 async def test_all_of_it_comes_back_when_the_cluster_role_is_made_anew(
-    api: Api, api_server: Cluster, release: Release, root: RootKeeper, metrics: CertificateMetrics, shop: str
+    api: Api, api_server: Cluster, release: Release, root: RootKeeper, bundles: TrustBundles, shop: str
 ) -> None:
     """`kubectl replace --force`: the garbage collector takes what the old one owned, and must not take it again."""
-    clock = SystemClock()
-    bundles = TrustBundles(
-        api, root, BundleOptions(release=release), namespaces=lambda: {shop}, clock=clock, metrics=metrics
-    )
     before, old = root.authority.certificate, release.uid
     role = api_server.kubectl("get", "clusterrole", release.cluster_name, "--output=json")
 
@@ -53,16 +56,17 @@ async def test_all_of_it_comes_back_when_the_cluster_role_is_made_anew(
 
 
 async def test_all_of_it_goes_with_the_cluster_role(
-    api: Api, api_server: Cluster, release: Release, root: RootKeeper, metrics: CertificateMetrics, shop: str
+    api: Api,
+    api_server: Cluster,
+    release: Release,
+    root: RootKeeper,
+    bundles: TrustBundles,
+    metrics: CertificateMetrics,
+    shop: str,
 ) -> None:
     """`helm uninstall` deletes the ClusterRole; the garbage collector does the rest, in every namespace."""
-    clock = SystemClock()
-    bundles = TrustBundles(
-        api, root, BundleOptions(release=release), namespaces=lambda: {shop}, clock=clock, metrics=metrics
-    )
-    secrets = WorkloadSecrets(
-        api, SecretOptions(release=release), authority=lambda: root.authority, clock=clock, metrics=metrics
-    )
+    options = SecretOptions(release=release)
+    secrets = WorkloadSecrets(api, options, authority=lambda: root.authority, clock=SystemClock(), metrics=metrics)
     await bundles.ensure(shop)
     name = await secrets.ensure(shop, "shopper", "web")
     api_server.kubectl("delete", "clusterrole", release.cluster_name)
